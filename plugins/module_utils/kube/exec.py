@@ -1,0 +1,199 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change in any release.
+"""Run a command in a container over the websocket protocol of `pods/exec`, with a deadline and an honest verdict.
+
+Protocol (KEP-4006 and apimachinery/pkg/util/remotecommand): binary frames whose first byte is the channel;
+1 is stdout, 2 is stderr, 3 carries one Status object at the end. A stream that closes without it says nothing
+about the command, so the verdict is then `unknown`, never success.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+import typing as t
+from dataclasses import dataclass
+from urllib.parse import urlencode, urlsplit
+
+try:
+    import websocket
+except ImportError:  # module.run() reports the missing library
+    pass
+
+from .client import CONNECT_TIMEOUT, Cluster
+from .errors import ConnectionFailed, Forbidden, NotFound, Unauthorized, one_line
+from .kinds import POD
+
+_STDOUT, _STDERR, _STATUS = 1, 2, 3
+MOST_OUTPUT = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ExecResult:
+    """What a command in a container did.
+
+    Attributes:
+        exit_code: None unless the server reported one.
+        verdict: `ok` (exit code 0 was reported), `failed` (another was), `unknown` (none was: the stream broke,
+            the time was over, the command could not be started or wrote too much).
+        detail: one line; why the verdict is not `ok`.
+    """
+
+    stdout: str
+    stderr: str
+    exit_code: int | None
+    verdict: str
+    detail: str = ""
+
+
+def execute(
+    cluster: Cluster, namespace: str, pod: str, container: str, command: t.Sequence[str], timeout: float = 10.0
+) -> ExecResult:
+    """Run `command` (argv, no shell) in a container and collect its output.
+
+    Args:
+        timeout: seconds for everything after the handshake; then the stream is closed, which does not
+            promise that the process ends.
+
+    Raises:
+        Forbidden, Unauthorized, NotFound: the API server refused the stream.
+        ConnectionFailed: no stream could be opened.
+    """
+    stream = _open(cluster, namespace, pod, container, command)
+    output = {_STDOUT: bytearray(), _STDERR: bytearray(), _STATUS: bytearray()}
+    try:
+        broken = _read(stream, output, time.monotonic() + timeout)
+    finally:
+        # shutdown() drops the socket; close() would wait for the peer's answer to the closing handshake.
+        stream.shutdown()
+    verdict, exit_code, detail = judge(bytes(output[_STATUS]), broken)
+    return ExecResult(
+        output[_STDOUT].decode("utf-8", "replace"), output[_STDERR].decode("utf-8", "replace"), exit_code, verdict, detail
+    )
+
+
+def judge(status: bytes, broken: str) -> tuple[str, int | None, str]:
+    """Verdict, exit code and detail from the bytes of the status channel.
+
+    Args:
+        status: the Status object as JSON, empty where none came.
+        broken: why reading ended early, empty where it ended by itself.
+    """
+    if not status:
+        return "unknown", None, broken or "the stream closed without an exit status"
+    try:
+        document = json.loads(status)
+    except ValueError:
+        return "unknown", None, "the exit status is not JSON"
+    if document.get("status") == "Success":
+        return "ok", 0, ""
+    causes = (document.get("details") or {}).get("causes") or []
+    codes = [cause.get("message", "") for cause in causes if cause.get("reason") == "ExitCode"]
+    detail = one_line(document.get("message") or "the command failed", 300)
+    if codes and codes[0].isdigit():
+        return "failed", int(codes[0]), detail
+    return "unknown", None, detail
+
+
+def _open(cluster: Cluster, namespace: str, pod: str, container: str, command: t.Sequence[str]) -> t.Any:
+    query = [("container", container), ("stdout", "true"), ("stderr", "true")]
+    query += [("command", word) for word in command]
+    configuration = cluster.configuration
+    base = configuration.host.rstrip("/").replace("http", "ws", 1)
+    url = f"{base}{POD.path(namespace, pod, 'exec')}?{urlencode(query)}"
+    where = f"{cluster.label}: exec in Pod {namespace}/{pod}, container {container}"
+    try:
+        return websocket.create_connection(
+            url,
+            timeout=CONNECT_TIMEOUT,
+            header=[f"{key}: {value}" for key, value in cluster.headers().iteritems()],
+            subprotocols=["v5.channel.k8s.io", "v4.channel.k8s.io"],
+            sslopt=_tls(configuration),
+            **_proxy(configuration),
+        )
+    except websocket.WebSocketBadStatusException as error:
+        raise _refused(where, error) from error
+    except (websocket.WebSocketException, OSError, ssl.SSLError) as error:
+        host = urlsplit(base).netloc
+        raise ConnectionFailed(f"{where}: no stream to {host} ({type(error).__name__})") from error
+
+
+def _tls(configuration: t.Any) -> dict[str, t.Any]:
+    if not configuration.verify_ssl:
+        return {"cert_reqs": ssl.CERT_NONE, "check_hostname": False, **_client_pair(configuration)}
+    # A context of our own: the websocket library lets SSL_CERT_FILE and its kin win over the CA that was given.
+    context = ssl.create_default_context(
+        cafile=configuration.ssl_ca_cert or None, cadata=getattr(configuration, "ca_cert_data", None) or None
+    )
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, configuration.key_file)
+    if configuration.assert_hostname is False:
+        context.check_hostname = False
+    options: dict[str, t.Any] = {"context": context}
+    if configuration.tls_server_name:
+        options["server_hostname"] = configuration.tls_server_name
+    return options
+
+
+def _client_pair(configuration: t.Any) -> dict[str, t.Any]:
+    pair = {"certfile": configuration.cert_file, "keyfile": configuration.key_file}
+    return {key: value for key, value in pair.items() if value}
+
+
+def _proxy(configuration: t.Any) -> dict[str, t.Any]:
+    if not configuration.proxy:
+        return {}
+    proxy = urlsplit(configuration.proxy)
+    options: dict[str, t.Any] = {
+        "http_proxy_host": proxy.hostname,
+        "http_proxy_port": proxy.port,
+        "proxy_type": proxy.scheme,
+    }
+    if proxy.username:
+        options["http_proxy_auth"] = (proxy.username, proxy.password or "")
+    if configuration.no_proxy:
+        options["http_no_proxy"] = configuration.no_proxy.split(",")
+    return options
+
+
+def _refused(where: str, error: t.Any) -> ConnectionFailed | Forbidden | Unauthorized | NotFound:
+    status = error.status_code
+    try:
+        text = json.loads(error.resp_body or b"{}").get("message", "")
+    except (ValueError, AttributeError):
+        text = ""
+    message = f"{where}: HTTP {status}" + (f"; {text}" if text else "")
+    kinds = {401: Unauthorized, 403: Forbidden, 404: NotFound}
+    if status in kinds:
+        return kinds[status](message, status=status, reason="")
+    return ConnectionFailed(message)
+
+
+def _read(stream: t.Any, output: dict[int, bytearray], deadline: float) -> str:
+    """Fill `output` until the stream ends; why it ended early, or an empty string."""
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return "the time was over before the command ended"
+        stream.settimeout(left)
+        try:
+            frame = stream.recv()
+        except websocket.WebSocketTimeoutException:
+            continue
+        except websocket.WebSocketConnectionClosedException:
+            return ""
+        except (websocket.WebSocketException, OSError) as error:
+            return f"the stream broke ({type(error).__name__})"
+        data = frame.encode() if isinstance(frame, str) else frame
+        if not data:
+            return ""
+        if data[0] in output:
+            output[data[0]] += data[1:]
+        if sum(len(part) for part in output.values()) > MOST_OUTPUT:
+            return f"the command wrote more than {MOST_OUTPUT} bytes"
+        if output[_STATUS]:
+            return ""
