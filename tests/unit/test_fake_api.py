@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+
 from ansible_collections.plumbline.kubernetes.tests.unit import fake_api
 from ansible_collections.plumbline.kubernetes.tests.unit.fake_api import FakeApi
 
