@@ -222,11 +222,22 @@ class Cluster:
         """Server-side apply of `body` (KEP-555); without `force` a field of another manager is a :class:`Conflict`."""
         metadata = body["metadata"]
         query = _query(
-            fieldManager=manager, force="true" if force else "false", dryRun="All" if dry_run else "", fieldValidation="Strict"
+            fieldManager=manager,
+            force="true" if force else "false",
+            dryRun="All" if dry_run else "",
+            fieldValidation="Strict",
         )
         return self._json(
             _Request(
-                "apply", "PATCH", kind, metadata.get("namespace"), metadata["name"], None, query, body, content_type=_APPLY
+                "apply",
+                "PATCH",
+                kind,
+                metadata.get("namespace"),
+                metadata["name"],
+                None,
+                query,
+                body,
+                content_type=_APPLY,
             )
         )
 
@@ -275,9 +286,7 @@ class Cluster:
         options = _delete_options(propagation, None)
         if grace is not None:
             options["gracePeriodSeconds"] = grace
-        self._json(
-            _Request("delete", "DELETE", kind, namespace, query=_query(labelSelector=labels), body=options)
-        )
+        self._json(_Request("delete", "DELETE", kind, namespace, query=_query(labelSelector=labels), body=options))
 
     # ----- the wire
 
@@ -409,8 +418,10 @@ def _network_cause(error: BaseException) -> str:
     if isinstance(error, urllib3.exceptions.ReadTimeoutError):
         return f"no answer within {READ_TIMEOUT:g} s"
     if isinstance(error, urllib3.exceptions.NewConnectionError):
-        return "connection refused; is the API server running there?" if "refused" in str(error) else one_line(
-            str(error).rsplit(": ", 1)[-1]
+        return (
+            "connection refused; is the API server running there?"
+            if "refused" in str(error)
+            else one_line(str(error).rsplit(": ", 1)[-1])
         )
     if isinstance(error, urllib3.exceptions.SSLError):
         return f"TLS failed: {one_line(str(error), 200)}; check ca_cert and validate_certs"

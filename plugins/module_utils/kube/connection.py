@@ -58,10 +58,7 @@ def connection(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str] | No
     env = os.environ if environ is None else environ
     _check_files(options)
     configuration = Configuration()
-    if _complete_without_kubeconfig(options):
-        source = "the given host"
-    else:
-        source = _load(options, configuration, env)
+    source = "the given host" if _complete_without_kubeconfig(options) else _load(options, configuration, env)
     for option, attribute in _EXPLICIT.items():
         if options.get(option) is not None:
             setattr(configuration, attribute, options[option])
@@ -99,7 +96,8 @@ def _load(options: t.Mapping[str, t.Any], configuration: t.Any, env: t.Mapping[s
     }
     if isinstance(kubeconfig, dict):
         return _translated(
-            lambda: config.load_kube_config_from_dict(config_dict=kubeconfig, **common), f"{name} of the given kubeconfig"
+            lambda: config.load_kube_config_from_dict(config_dict=kubeconfig, **common),
+            f"{name} of the given document",
         )
     path = kubeconfig or env.get("KUBECONFIG") or "~/.kube/config"
     files = [f for f in os.path.expanduser(str(path)).split(os.pathsep) if f]

@@ -12,6 +12,7 @@ about the command, so the verdict is then `unknown`, never success.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import ssl
 import time
@@ -19,13 +20,11 @@ import typing as t
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
-try:
+with contextlib.suppress(ImportError):  # module.run() reports the missing library
     import websocket
-except ImportError:  # module.run() reports the missing library
-    pass
 
 from .client import CONNECT_TIMEOUT, Cluster
-from .errors import ConnectionFailed, Forbidden, NotFound, Unauthorized, one_line
+from .errors import ApiError, ConnectionFailed, Forbidden, KubeError, NotFound, Unauthorized, one_line
 from .kinds import POD
 
 _STDOUT, _STDERR, _STATUS = 1, 2, 3
@@ -72,7 +71,11 @@ def execute(
         stream.shutdown()
     verdict, exit_code, detail = judge(bytes(output[_STATUS]), broken)
     return ExecResult(
-        output[_STDOUT].decode("utf-8", "replace"), output[_STDERR].decode("utf-8", "replace"), exit_code, verdict, detail
+        output[_STDOUT].decode("utf-8", "replace"),
+        output[_STDERR].decode("utf-8", "replace"),
+        exit_code,
+        verdict,
+        detail,
     )
 
 
@@ -160,14 +163,14 @@ def _proxy(configuration: t.Any) -> dict[str, t.Any]:
     return options
 
 
-def _refused(where: str, error: t.Any) -> ConnectionFailed | Forbidden | Unauthorized | NotFound:
+def _refused(where: str, error: t.Any) -> KubeError:
     status = error.status_code
     try:
         text = json.loads(error.resp_body or b"{}").get("message", "")
     except (ValueError, AttributeError):
         text = ""
     message = f"{where}: HTTP {status}" + (f"; {text}" if text else "")
-    kinds = {401: Unauthorized, 403: Forbidden, 404: NotFound}
+    kinds: dict[int, type[ApiError]] = {401: Unauthorized, 403: Forbidden, 404: NotFound}
     if status in kinds:
         return kinds[status](message, status=status, reason="")
     return ConnectionFailed(message)

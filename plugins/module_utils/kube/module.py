@@ -50,7 +50,7 @@ def run(options: dict[str, t.Any], action: Action, **kwargs: t.Any) -> t.NoRetur
         module.fail_json(msg=str(error), **error.details)
     for notice in cluster.notices:
         module.warn(notice)
-    module.exit_json(**result)
+    raise SystemExit(module.exit_json(**result))
 
 
 def _mask_secrets_only(module: AnsibleModule) -> None:

@@ -12,6 +12,7 @@ interest is listed again and the difference enters the view as ordinary changes.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -19,10 +20,8 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-try:
+with contextlib.suppress(ImportError):  # module.run() reports the missing library
     import urllib3
-except ImportError:  # module.run() reports the missing library
-    pass
 
 from .client import Cluster
 from .errors import ApiError, ConnectionFailed, Gone, KubeError, WaitTimeout
@@ -84,7 +83,7 @@ class View:
     def __enter__(self) -> View:
         with ThreadPoolExecutor(max_workers=max(1, len(self._objects))) as pool:
             versions = list(pool.map(self._first_list, self._objects))
-        for interest, version in zip(self._objects, versions):
+        for interest, version in zip(self._objects, versions, strict=True):
             threading.Thread(target=self._follow, args=(interest, version), daemon=True).start()
         return self
 
@@ -275,7 +274,6 @@ def _lines(response: t.Any) -> t.Iterator[bytes]:
 
 def _hang_up(response: t.Any) -> None:
     """Wake a thread that is blocked in reading `response`."""
-    try:
+    # An older urllib3, or the stream ended meanwhile: the daemon thread ends with the process.
+    with contextlib.suppress(AttributeError, ValueError, OSError):
         response.shutdown()  # urllib3 >= 2.3
-    except (AttributeError, ValueError, OSError):
-        pass  # an older urllib3, or the stream ended meanwhile: the daemon thread ends with the process
