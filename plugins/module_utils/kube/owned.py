@@ -26,11 +26,19 @@ class Whole(dict[str, t.Any]):
 
 
 class Keyed(list[t.Any]):
-    """A list whose items are merged by the value of `key` (containers by name); a plain list replaces."""
+    """A list whose items are merged by the value of `keys` (containers by name); a plain list replaces.
 
-    def __init__(self, key: str, items: t.Iterable[t.Any]) -> None:
+    Items that are not in it stay, unless it is the `whole` list.
+    """
+
+    def __init__(self, keys: str | tuple[str, ...], items: t.Iterable[t.Any], *, whole: bool = False) -> None:
         super().__init__(items)
-        self.key = key
+        self.keys = (keys,) if isinstance(keys, str) else keys
+        self.whole = whole
+
+    def same(self, left: t.Mapping[str, t.Any], right: t.Mapping[str, t.Any]) -> bool:
+        """Whether two items are the same one, with perhaps other content."""
+        return all(left.get(key) == right.get(key) for key in self.keys)
 
 
 def fields_of(item: t.Mapping[str, t.Any] | None, manager: str) -> Fields:
@@ -98,10 +106,12 @@ def lay(under: t.Any, over: t.Any) -> t.Any:
 
 
 def _lay_items(under: list[t.Any], over: Keyed) -> list[t.Any]:
+    if over.whole:
+        return [lay(next((known for known in under if over.same(known, item)), None), item) for item in over]
     result = list(under)
     for item in over:
         for index, known in enumerate(result):
-            if known.get(over.key) == item.get(over.key):
+            if over.same(known, item):
                 result[index] = lay(known, item)
                 break
         else:
