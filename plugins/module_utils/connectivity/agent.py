@@ -407,7 +407,7 @@ class Unfit(Exception):
 
 def encode_name(name: str) -> bytes:
     encoded = bytearray()
-    for label in name.rstrip(".").split(".") if name.rstrip(".") else ():
+    for label in name[: -1 if name.endswith(".") else None].split(".") if name != "." else ():
         raw = label.encode("ascii", "replace")
         if not 0 < len(raw) < 64 or b"?" in raw:
             raise Failure("error", f"not a DNS name: {clean(name)}")
