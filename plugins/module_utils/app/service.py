@@ -16,6 +16,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ..kube.errors import OptionError
+from ..kube.owned import Keyed, Whole, without_nothing
 from . import values
 
 Object = dict[str, t.Any]
@@ -24,7 +25,6 @@ Params = t.Mapping[str, t.Any]
 CLUSTER_IP, NODE_PORT, LOAD_BALANCER, EXTERNAL_NAME = "ClusterIP", "NodePort", "LoadBalancer", "ExternalName"
 TYPES = (CLUSTER_IP, NODE_PORT, LOAD_BALANCER, EXTERNAL_NAME)
 HEADLESS = "None"
-DEFAULT_DOMAIN = "cluster.local"
 
 # Options that are a field of the spec under the field's own name.
 _SPEC_FIELDS = {
@@ -66,14 +66,6 @@ _TYPES_OF = {
     "health_check_node_port": (LOAD_BALANCER,),
 }
 _NODE_PORT_HINT = "most clusters allow 30000 to 32767"
-
-
-# --- names ------------------------------------------------------------------------------------------------------
-
-
-def dns_names(name: str, namespace: str, domain: str = DEFAULT_DOMAIN) -> list[str]:
-    """Every DNS name of a Service, shortest first. The short ones resolve by the search list of pods only."""
-    return [name, f"{name}.{namespace}", f"{name}.{namespace}.svc", f"{name}.{namespace}.svc.{domain}"]
 
 
 # --- options ----------------------------------------------------------------------------------------------------
@@ -336,26 +328,25 @@ def _deployment(deployment: Object) -> str:
 def build(params: Params, derived: Derived | None = None) -> Object:
     """The Service to apply: what the options say, and for what they leave out, what was derived."""
     derived = derived or Derived()
-    metadata: Object = {"name": params["name"], "namespace": params["namespace"]}
-    labels = derived.labels if params["labels"] is None else values.label_map("labels", params["labels"])
-    if labels or params["labels"] is not None:
-        metadata["labels"] = dict(labels)
-    if params["annotations"] is not None:
-        metadata["annotations"] = values.annotation_map("annotations", params["annotations"])
-    spec = {path: params[option] for option, path in _SPEC_FIELDS.items() if params[option] is not None}
-    if params["selector"] is not None:
-        spec["selector"] = values.label_map("selector", params["selector"])
-    elif derived.selector:
-        spec["selector"] = derived.selector
-    if params["ports"] is not None:
-        spec["ports"] = [_build_port(port) for port in params["ports"]]
-    elif derived.ports:
-        spec["ports"] = list(derived.ports)
+    labels = derived.labels or None if params["labels"] is None else values.label_map("labels", params["labels"])
+    annotations = params["annotations"]
+    metadata = {
+        "name": params["name"],
+        "namespace": params["namespace"],
+        "labels": None if labels is None else Whole(labels),
+        "annotations": None if annotations is None else Whole(values.annotation_map("annotations", annotations)),
+    }
+    spec = {path: params[option] for option, path in _SPEC_FIELDS.items()}
+    selector = derived.selector or None if params["selector"] is None else params["selector"]
+    ports = list(derived.ports) or None if params["ports"] is None else [_build_port(port) for port in params["ports"]]
+    spec["selector"] = None if selector is None else Whole(values.label_map("selector", selector))
+    spec["ports"] = None if ports is None else Keyed(("port", "protocol"), ports, whole=True)
     if params["session_affinity_timeout"] is not None:
         spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": params["session_affinity_timeout"]}}
     if params["cluster_ips"]:
         spec["clusterIP"] = params["cluster_ips"][0]
-    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+    body: Object = without_nothing({"metadata": metadata, "spec": spec})
+    return body
 
 
 def _build_port(port: Params) -> Object:
@@ -364,3 +355,9 @@ def _build_port(port: Params) -> Object:
     if "targetPort" in result:
         result["targetPort"] = values.port_or_name("target_port", result["targetPort"])
     return result
+
+
+def reduced(item: Object) -> Object:
+    """The Service for a result: without the bookkeeping of field managers."""
+    metadata = {key: value for key, value in item.get("metadata", {}).items() if key != "managedFields"}
+    return {**item, "metadata": metadata}

@@ -99,6 +99,12 @@ def diff(applied: Applied, kind: Kind) -> dict[str, t.Any]:
     return {"before": applied.before, "after": applied.after, "before_header": header, "after_header": header}
 
 
+def reduced(item: Body) -> Body:
+    """An object for a result: without the bookkeeping of field managers."""
+    metadata = {key: value for key, value in (item.get("metadata") or {}).items() if key != "managedFields"}
+    return {**item, "metadata": metadata}
+
+
 def _apply(cluster: Cluster, kind: Kind, body: Body, *, manager: str, force: bool, dry_run: bool) -> Body:
     try:
         return cluster.apply(kind, body, manager=manager, force=force, dry_run=dry_run)

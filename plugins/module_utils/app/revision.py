@@ -1,0 +1,95 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change in any release.
+"""Restart and undo of a Deployment as patches: pure."""
+
+from __future__ import annotations
+
+import typing as t
+from datetime import datetime
+
+from ..kube.errors import OptionError
+from .rollout import REVISION, TEMPLATE_HASH, owned_by
+
+Body = dict[str, t.Any]
+
+# The annotation of `kubectl rollout restart`, so that both tools see each other's restarts.
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+
+
+def restart(service: Body | None, pods: t.Sequence[Body], now: datetime) -> tuple[Body, str]:
+    """The patch of a restart and its reason; an empty patch when no container is older than `service`.
+
+    Variables date from the container's start, not the pod's: a restarted container has the present ones.
+    """
+    if service is not None:
+        old = older_than(service, pods)
+        if not old:
+            return {}, f"every running container is younger than Service {service['metadata']['name']}"
+        reason = old
+    else:
+        reason = "restart asked for"
+    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: stamp}}}}}, reason
+
+
+def older_than(service: Body, pods: t.Sequence[Body]) -> str:
+    """One line about the first running container that started before the Service was made; empty without one.
+
+    API times have whole seconds, so a container of the same second may be either; it counts as older, since a
+    needless restart costs nothing and missing variables cost a failure.
+    """
+    created = service["metadata"]["creationTimestamp"]
+    for pod in pods:
+        if pod["metadata"].get("deletionTimestamp"):
+            continue
+        for container in (pod.get("status") or {}).get("containerStatuses") or []:
+            started = ((container.get("state") or {}).get("running") or {}).get("startedAt")
+            if started and started <= created:
+                return (
+                    f"pod {pod['metadata']['name']}, container {container['name']} started {started}, "
+                    f"before Service {service['metadata']['name']} of {created}"
+                )
+    return ""
+
+
+def undo(deployment: Body, replica_sets: t.Sequence[Body], to_revision: int | None) -> tuple[Body, str]:
+    """The patch that brings back the pod template of an earlier revision, and its reason.
+
+    Raises:
+        OptionError: there is no such revision.
+    """
+    if deployment["spec"].get("paused"):
+        raise OptionError("action: undo asked for, but the roll-out is paused; resume it first", option="action")
+    present = _revision(deployment)
+    known = {_revision(rs): rs for rs in owned_by(replica_sets, deployment["metadata"]["uid"])}
+    target = to_revision if to_revision is not None else max((r for r in known if r < present), default=0)
+    if target == present:
+        return {}, f"revision {present} is the present one"
+    if target not in known:
+        listed = ", ".join(str(r) for r in sorted(known)) or "none"
+        wanted = f"revision {to_revision}" if to_revision is not None else "a revision before the present one"
+        raise OptionError(f"to_revision: {wanted} is not kept; kept are {listed}, present is {present}")
+    template = known[target]["spec"]["template"]
+    labels = {key: value for key, value in (template["metadata"].get("labels") or {}).items() if key != TEMPLATE_HASH}
+    metadata = {"labels": labels, "annotations": template["metadata"].get("annotations")}
+    wanted_template = {"metadata": metadata, "spec": template["spec"]}
+    # `$patch: replace` makes the strategic merge take the template as a whole.
+    return {"spec": {"template": {"$patch": "replace", **wanted_template}}}, f"back from revision {present} to {target}"
+
+
+def touched(deployment: Body, patch: Body) -> Body:
+    """The part of a Deployment that `patch` speaks of, for `changed` and diff."""
+    return _part(deployment, patch) if patch else {}
+
+
+def _part(value: t.Any, patch: t.Any) -> t.Any:
+    if not isinstance(patch, dict) or "$patch" in patch or not isinstance(value, dict):
+        return value
+    return {key: _part(value.get(key), child) for key, child in patch.items()}
+
+
+def _revision(item: Body) -> int:
+    return int((item["metadata"].get("annotations") or {}).get(REVISION) or 0)
