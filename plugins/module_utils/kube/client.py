@@ -411,10 +411,9 @@ def _network_cause(error: BaseException) -> str:
     """Say what kind of failure it was, without the library's nested text."""
     if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason is not None:
         error = error.reason
+    # NewConnectionError and NameResolutionError derive from ConnectTimeoutError: they come first.
     if isinstance(error, urllib3.exceptions.NameResolutionError):
         return "the server's name does not resolve; check the address"
-    if isinstance(error, urllib3.exceptions.ConnectTimeoutError):
-        return f"no connection within {CONNECT_TIMEOUT:g} s; is the address right and the way free?"
     if isinstance(error, urllib3.exceptions.ReadTimeoutError):
         return f"no answer within {READ_TIMEOUT:g} s"
     if isinstance(error, urllib3.exceptions.NewConnectionError):
@@ -423,6 +422,8 @@ def _network_cause(error: BaseException) -> str:
             if "refused" in str(error)
             else one_line(str(error).rsplit(": ", 1)[-1])
         )
+    if isinstance(error, urllib3.exceptions.ConnectTimeoutError):
+        return f"no connection within {CONNECT_TIMEOUT:g} s; is the address right and the way free?"
     if isinstance(error, urllib3.exceptions.SSLError):
         return f"TLS failed: {one_line(str(error), 200)}; check ca_cert and validate_certs"
     return f"the connection broke ({type(error).__name__}: {one_line(str(error), 200)})"
