@@ -12,13 +12,14 @@ import typing as t
 
 try:
     import urllib3
+    import yaml
     from kubernetes import config
     from kubernetes.client import Configuration
     from kubernetes.config.config_exception import ConfigException
 except ImportError:  # module.run() reports the missing library
     pass
 
-from .errors import ConfigError, KubeError
+from .errors import ConfigError
 from .options import environment_variable
 
 _EXPLICIT = {
@@ -97,7 +98,7 @@ def _load(options: t.Mapping[str, t.Any], configuration: t.Any, env: t.Mapping[s
     if isinstance(kubeconfig, dict):
         return _translated(
             lambda: config.load_kube_config_from_dict(config_dict=kubeconfig, **common),
-            f"{name} of the given document",
+            f"{name} of the given kubeconfig",
         )
     path = kubeconfig or env.get("KUBECONFIG") or "~/.kube/config"
     files = [f for f in os.path.expanduser(str(path)).split(os.pathsep) if f]
@@ -126,15 +127,13 @@ def _translated(load: t.Callable[[], None], source: str) -> str:
         load()
     except ConfigException as error:
         raise ConfigError(f"{source}: {_hint(str(error))}", option="kubeconfig") from error
-    except KubeError:
-        raise
-    except (TypeError, KeyError, AttributeError, ValueError, OSError) as error:
+    except (TypeError, KeyError, AttributeError, ValueError, OSError, yaml.YAMLError) as error:
         raise ConfigError(f"{source}: not a usable kubeconfig ({type(error).__name__})", option="kubeconfig") from error
     return source
 
 
 def _hint(text: str) -> str:
-    if "in contexts list" in text:
+    if "contexts list" in text:
         return "there is no such context; list them with: kubectl config get-contexts"
     if "current-context" in text:
         return "no current context is set; set the option context"

@@ -198,7 +198,8 @@ def test_a_whole_collection_is_never_deleted(api):
 
 
 @pytest.mark.parametrize(
-    ("attempt", "asked", "least", "most"), [(1, "3", 3, 3), (1, "999", 5, 5), (1, None, 0.1, 0.2), (30, None, 2.5, 5)]
+    ("attempt", "asked", "least", "most"),
+    [(1, "3", 3, 3), (1, "999", 5, 5), (1, None, 0.1, 0.2), (30, None, 2.5, 5)],
 )
 def test_pauses_are_bounded(attempt, asked, least, most):
     assert least <= client_module._pause(attempt, asked) <= most

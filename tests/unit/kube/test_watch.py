@@ -132,7 +132,7 @@ def test_a_right_that_is_withdrawn_ends_the_wait_with_its_reason(api):
 def test_the_time_limit_says_what_was_waited_for(api):
     api.on("GET", PODS, listing("1"))
     api.on("WATCH", PODS, hang())
-    with view(api) as live, pytest.raises(WaitTimeout, match="pods .'x'. was not reached within 0.1 s"):
+    with view(api) as live, pytest.raises(WaitTimeout, match=r"pods \['x'\] was not reached within 0\.1 s"):
         until(live, ["x"], timeout=0.1)
 
 
