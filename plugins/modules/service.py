@@ -179,7 +179,7 @@ options:
   wait_timeout:
     description: Seconds to wait at most.
     type: int
-    default: 120
+    default: 180
 seealso:
   - module: plumbline.kubernetes.service_info
   - module: plumbline.kubernetes.deployment
@@ -254,12 +254,18 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.plumbline.kubernetes.plugins.module_utils import exposure
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.app import service
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.apply import Applied, diff, ensure, remove
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.apply import (
+    Applied,
+    diff,
+    ensure,
+    reduced,
+    remove,
+)
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds import SERVICE
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.wait.service import gone, settle, wanted
 
 PORT_OPTIONS: dict[str, t.Any] = {
     "port": {"type": "int", "required": True},
@@ -299,30 +305,31 @@ OPTIONS: dict[str, t.Any] = {
     "health_check_node_port": {"type": "int"},
     "force_conflicts": {"type": "bool", "default": False},
     "wait": {"type": "bool", "default": True},
-    "wait_timeout": {"type": "int", "default": 120},
+    "wait_timeout": {"type": "int", "default": 180},
 }
 
 
 def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
+    """Bring the Service to the wanted state."""
     service.check(module.params)
-    if module.params["state"] == "absent":
-        return _absent(module, cluster)
-    return _present(module, cluster)
+    return _absent(module, cluster) if module.params["state"] == "absent" else _present(module, cluster)
 
 
 def _present(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
     params = module.params
     live = cluster.get(SERVICE, params["name"], params["namespace"])
-    wanted = exposure.wanted(cluster, params, live, check_mode=module.check_mode)
-    if wanted.complete:
+    body, complete = wanted(cluster, params, live, check_mode=module.check_mode)
+    if complete:
         force = params["force_conflicts"]
-        applied = ensure(cluster, SERVICE, wanted.body, live=live, check_mode=module.check_mode, force=force)
+        applied = ensure(cluster, SERVICE, body, live=live, check_mode=module.check_mode, force=force)
     else:
-        applied = Applied(True, wanted.body, live, {}, wanted.body)
-    result = {"changed": applied.changed, "diff": diff(applied, SERVICE), "service": service.reduced(applied.object)}
+        applied = Applied(True, body, live, {}, body)
+    result = {"changed": applied.changed, "service": reduced(applied.object)}
+    if module._diff:
+        result["diff"] = diff(applied, SERVICE)
     if params["wait"] and not module.check_mode:
-        usable = exposure.settle(cluster, applied.object, changed=applied.changed, timeout=params["wait_timeout"])
-        result |= {"service": service.reduced(usable.service), "endpoints": usable.endpoints}
+        usable = settle(cluster, applied.object, changed=applied.changed, timeout=params["wait_timeout"])
+        result |= {"service": reduced(usable.service), "endpoints": usable.endpoints}
     return result
 
 
@@ -330,11 +337,12 @@ def _absent(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
     params = module.params
     removed = remove(cluster, SERVICE, params["name"], params["namespace"], check_mode=module.check_mode)
     if params["wait"] and removed.live and not module.check_mode:
-        exposure.gone(cluster, params["name"], params["namespace"], timeout=params["wait_timeout"])
-    return {"changed": removed.changed, "diff": diff(removed, SERVICE)}
+        gone(cluster, removed.live, params["wait_timeout"])
+    return {"changed": removed.changed, **({"diff": diff(removed, SERVICE)} if module._diff else {})}
 
 
 def main() -> None:
+    """Entry point."""
     run(OPTIONS, action, mutually_exclusive=[("cluster_ip", "cluster_ips")])
 
 

@@ -170,8 +170,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.app import endpoints, service
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.app import endpoints
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import names
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.apply import reduced
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.errors import Forbidden
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds import ENDPOINT_SLICE, NODE, POD, SERVICE
@@ -185,6 +186,7 @@ OPTIONS: dict[str, t.Any] = {
 
 
 def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
+    """Read everything at once and join it."""
     name, namespace = module.params["name"], module.params["namespace"]
     with ThreadPoolExecutor() as pool:
         nodes = pool.submit(_nodes, module, cluster)
@@ -199,7 +201,7 @@ def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
         "exists": True,
         "names": names.forms(name, namespace, module.params["cluster_domain"]),
         **endpoints.describe(item, slices.result().items, pods, nodes.result()),
-        "service": service.reduced(item),
+        "service": reduced(item),
     }
 
 
@@ -213,6 +215,7 @@ def _nodes(module: AnsibleModule, cluster: Cluster) -> list[dict[str, t.Any]]:
 
 
 def main() -> None:
+    """Entry point."""
     run(OPTIONS, action)
 
 

@@ -355,9 +355,3 @@ def _build_port(port: Params) -> Object:
     if "targetPort" in result:
         result["targetPort"] = values.port_or_name("target_port", result["targetPort"])
     return result
-
-
-def reduced(item: Object) -> Object:
-    """The Service for a result: without the bookkeeping of field managers."""
-    metadata = {key: value for key, value in item.get("metadata", {}).items() if key != "managedFields"}
-    return {**item, "metadata": metadata}

@@ -438,8 +438,3 @@ def test_a_change_that_can_be_is_not(given: t.Any, before: t.Any) -> None:
     params = options(**given)
     service.check(params)
     service.check_change(params, before)
-
-
-def test_a_result_is_without_managed_fields() -> None:
-    item = {"metadata": {"name": "web", "managedFields": [{}]}, "spec": {}}
-    assert service.reduced(item) == {"metadata": {"name": "web"}, "spec": {}}

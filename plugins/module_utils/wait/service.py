@@ -12,24 +12,12 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from .app import endpoints, service
-from .app.rollout import Patience, Progress
-from .kube.client import Body, Cluster
-from .kube.errors import KubeError, OptionError, WaitFailed, WaitTimeout
-from .kube.kinds import DEPLOYMENT, ENDPOINT_SLICE, EVENT, POD, SERVICE
-from .kube.watch import Interest, View
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The Service to apply.
-
-    Attributes:
-        complete: False where check mode runs before the Deployment exists; the server cannot judge half a Service.
-    """
-
-    body: Body
-    complete: bool = True
+from ..app import endpoints, service
+from ..app.rollout import Patience, Progress
+from ..kube.client import Body, Cluster
+from ..kube.errors import KubeError, OptionError, WaitFailed, WaitTimeout
+from ..kube.kinds import DEPLOYMENT, ENDPOINT_SLICE, EVENT, POD, SERVICE
+from ..kube.watch import Interest, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +28,27 @@ class Usable:
     endpoints: list[str]
 
 
-def wanted(cluster: Cluster, params: t.Mapping[str, t.Any], live: Body | None, *, check_mode: bool) -> Wanted:
+def wanted(
+    cluster: Cluster, params: t.Mapping[str, t.Any], live: Body | None, *, check_mode: bool
+) -> tuple[Body, bool]:
     """What the options ask for, with the Deployment read only where they leave something to it.
+
+    Returns:
+        The body, and whether it is complete: in check mode the Deployment may not exist yet, and the API server
+        cannot judge half a Service.
 
     Raises:
         OptionError: it cannot work on the Service as it is, or the Deployment is missing or cannot be exposed.
     """
     service.check_change(params, live)
     if not service.wants_deployment(params, live):
-        return Wanted(service.build(params))
+        return service.build(params), True
     source = params["deployment"] or params["name"]
     deployment = cluster.get(DEPLOYMENT, source, params["namespace"])
     if deployment is not None:
-        return Wanted(service.build(params, service.derive(deployment, params)))
+        return service.build(params, service.derive(deployment, params)), True
     if check_mode:
-        return Wanted(service.build(params), complete=False)  # an earlier task of the play would have made it
+        return service.build(params), False
     raise OptionError(
         f"deployment: {DEPLOYMENT.describe(source, params['namespace'])} does not exist, so selector and ports cannot "
         "be derived from it; create it first, name another one, or give selector and ports",
@@ -73,8 +67,9 @@ def settle(cluster: Cluster, item: Body, *, changed: bool, timeout: float) -> Us
     return (None if changed else waiting.look()) or waiting.wait(timeout)
 
 
-def gone(cluster: Cluster, name: str, namespace: str, *, timeout: float) -> None:
+def gone(cluster: Cluster, item: Body, timeout: float) -> None:
     """Wait until the Service is gone: a load balancer's finalizer may take its time."""
+    name, namespace = item["metadata"]["name"], item["metadata"]["namespace"]
     itself = Interest(SERVICE, namespace, fields=f"metadata.name={name}")
     with View(cluster, [itself]) as view:
         what = f"the end of {SERVICE.describe(name, namespace)}"
