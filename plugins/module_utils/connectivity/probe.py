@@ -242,7 +242,7 @@ def progress(pod: Body | None, age: float, client: Client, options: Options) -> 
         return Progress("fail", f"the pod was not run or was stopped: {reason}: {message}")
     if (pod.get("metadata") or {}).get("deletionTimestamp"):
         return Progress("fail", "the pod was deleted by somebody else before it was done")
-    if state.get("running"):
+    if "running" in state:
         over = age >= options.timeout
         return Progress("fail" if over else "wait", f"the agent is still running after {age:.0f} s")
     return _waiting(status, state.get("waiting") or {}, age, client, options)
@@ -316,7 +316,9 @@ def check(raw: t.Any, tasks: t.Mapping[str, Task]) -> Body | None:
         return None
     fields = _VALUES.get(task["type"], {}) if kind == "ok" or task["type"] == "http" else {}
     checked = {name: typed(value.get(name)) for name, typed in fields.items()}
-    if None in checked.values() or checked.get("contains", {}).keys() - {*(task.get("contains") or ())}:
+    if None in checked.values():
+        return None
+    if "contains" in checked and checked["contains"].keys() != {*(task.get("contains") or ())}:
         return None
     if "status" in checked:
         checked["status"] = checked["status"] or None  # null where there was no answer at all
