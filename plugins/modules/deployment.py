@@ -496,7 +496,7 @@ def _present(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
         check_mode=module.check_mode,
         force=params["force_conflicts"],
     )
-    result = {"changed": applied.changed}
+    result: dict[str, t.Any] = {"changed": applied.changed}
     if module._diff:
         result["diff"] = diff(applied, DEPLOYMENT)
     wait = params["wait"] and not module.check_mode

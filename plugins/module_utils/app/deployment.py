@@ -229,7 +229,8 @@ def _container(options: Options, mounts: list[Body] | None, live: Body | None) -
         container["lifecycle"] = Whole({"preStop": {"sleep": {"seconds": drain}}} if drain else {})
     for option, field in _PROBES.items():
         container[field] = _probe(option, options.get(option))
-    return container
+    kept: Body = without_nothing(container)
+    return kept
 
 
 def _ports(given: list[Options] | None) -> list[Body] | None:

@@ -62,20 +62,19 @@ class Rollout:
             while True:
                 left = max(0.0, deadline - time.monotonic())
                 try:
-                    verdict: Body | Cause = view.wait(self._verdict, left, f"{self.what}: the end of the roll-out")
+                    deployment, cause = view.wait(self._verdict, left, f"{self.what}: the end of the roll-out")
                 except WaitTimeout as error:
                     raise self._timed_out(view) from error
-                if isinstance(verdict, Cause):
-                    self._fail_for(verdict)
-                else:
-                    return verdict
+                if cause is None:
+                    return deployment
+                self._fail_for(cause)
 
-    def _verdict(self, view: View) -> Body | Cause | None:
+    def _verdict(self, view: View) -> tuple[Body, Cause | None] | None:
         deployment, progress = self._progress(view)
         if progress.done:
-            return deployment
-        cause = self._patience.final(progress.causes, time.monotonic())
-        return cause or self._stuck_in_creation(progress)
+            return deployment, None
+        cause = self._patience.final(progress.causes, time.monotonic()) or self._stuck_in_creation(progress)
+        return (deployment, cause) if cause else None
 
     def _progress(self, view: View) -> tuple[Body, Progress]:
         found = view.objects(self._deployment)
