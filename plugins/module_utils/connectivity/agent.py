@@ -179,8 +179,7 @@ class Reader:
         """One line with its end. What cannot be the wanted prefix any more is not waited for."""
         seen = 0
         while True:
-            begin = bytes(self.buffer[: len(prefix)])
-            if not prefix.startswith(begin) or (prefix and len(begin) == len(prefix) and begin != prefix):
+            if not prefix.startswith(self.buffer[: len(prefix)]):
                 raise Failure("protocol", f"not HTTP/1: {describe(bytes(self.buffer[:60]))}")
             end = self.buffer.find(b"\n", seen)
             seen = len(self.buffer)
@@ -330,7 +329,7 @@ def exchange_http(attempt: Attempt) -> Steps[dict[str, Any]]:
     """One request on a connection of its own."""
     task = attempt.task
     request = build_request(task)
-    addresses = [task["address"]] if task.get("address") else (yield from exchange_lookup(task["name"], attempt))
+    addresses = [task["address"]] if task.get("address") else (yield from look_up_first(task["name"], attempt))
     for number, address in enumerate(addresses, 1):
         place = "{} port {}".format(address, task["port"])
         sock, target = open_socket(address, task["port"], socket.SOCK_STREAM)
@@ -346,6 +345,14 @@ def exchange_http(attempt: Attempt) -> Steps[dict[str, Any]]:
             yield from send(sock, request)
             return (yield from read_answer(sock, attempt))
     raise Failure("name", "{} has no address".format(clean(task.get("name"))))
+
+
+def look_up_first(name: str, attempt: Attempt) -> Steps[list[str]]:
+    """A resolver that does not answer in time is the name's failure, not the target's."""
+    try:
+        return (yield from exchange_lookup(name, attempt))
+    except Failure as problem:
+        raise Failure("name" if problem.kind == "timeout" else problem.kind, str(problem)) from None
 
 
 def read_answer(sock: socket.socket, attempt: Attempt) -> Steps[dict[str, Any]]:

@@ -710,11 +710,13 @@ def test_resolve_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_resolver_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agent, "look_up", lambda _name: time.sleep(600))
     document = run(
-        {"type": "resolve", "name": "a", "timeout": 0.3}, {"type": "http", "name": "b", "port": 80}, budget=0.6
+        {"type": "resolve", "name": "a", "timeout": 0.3},
+        {"type": "http", "name": "b", "port": 80, "timeout": 0.3},
+        {"type": "http", "name": "c", "port": 80},
+        budget=0.6,
     )
-    first, second = document["observations"]
-    assert (first["class"], second["class"]) == ("timeout", "deadline")
-    assert "to look up a: not done within 0.3 s" in first["detail"]
+    assert [observation["class"] for observation in document["observations"]] == ["timeout", "name", "deadline"]
+    assert "to look up a: not done within 0.3 s" in document["observations"][0]["detail"]
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 
