@@ -194,6 +194,9 @@ def _check_related(params: Params, spec: Object, service_type: str) -> None:
     """Options that need another one, given now or on an earlier run."""
     if service_type == EXTERNAL_NAME and not (params["external_name"] or spec.get("externalName")):
         raise values.refusal("external_name", params["external_name"], "a DNS name with type ExternalName")
+    headless = is_headless(params) or spec.get("clusterIP") == HEADLESS
+    if params["ports"] == [] and service_type != EXTERNAL_NAME and not headless:
+        raise values.refusal("ports", [], "at least one port, unless the Service is headless")
     external_ips = spec.get("externalIPs") if params["external_ips"] is None else params["external_ips"]
     if params["external_traffic_policy"] and service_type == CLUSTER_IP and not external_ips:
         raise _unfit("external_traffic_policy", params["external_traffic_policy"], service_type, _OUTSIDE)
@@ -325,7 +328,7 @@ def _deployment(deployment: Object) -> str:
 # --- the object -----------------------------------------------------------------------------------------------------
 
 
-def build(params: Params, derived: Derived | None = None) -> Object:
+def build(params: Params, live: Object | None = None, derived: Derived | None = None) -> Object:
     """The Service to apply: what the options say, and for what they leave out, what was derived."""
     derived = derived or Derived()
     labels = derived.labels or None if params["labels"] is None else values.label_map("labels", params["labels"])
@@ -345,8 +348,20 @@ def build(params: Params, derived: Derived | None = None) -> Object:
         spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": params["session_affinity_timeout"]}}
     if params["cluster_ips"]:
         spec["clusterIP"] = params["cluster_ips"][0]
+    if params["type"] and live:
+        spec |= _outlived(params["type"], live["spec"])
     body: Object = without_nothing({"metadata": metadata, "spec": spec})
     return body
+
+
+def _outlived(service_type: str, spec: Object) -> Object:
+    """Fields of the former type that the API server neither drops by itself nor wants to see with the new one."""
+    left: Object = {}
+    if service_type != LOAD_BALANCER and spec.get("loadBalancerSourceRanges"):
+        left["loadBalancerSourceRanges"] = []
+    if service_type != EXTERNAL_NAME and spec.get("externalName"):
+        left["externalName"] = ""
+    return left
 
 
 def _build_port(port: Params) -> Object:

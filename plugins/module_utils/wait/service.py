@@ -42,13 +42,13 @@ def wanted(
     """
     service.check_change(params, live)
     if not service.wants_deployment(params, live):
-        return service.build(params), True
+        return service.build(params, live), True
     source = params["deployment"] or params["name"]
     deployment = cluster.get(DEPLOYMENT, source, params["namespace"])
     if deployment is not None:
-        return service.build(params, service.derive(deployment, params)), True
+        return service.build(params, live, service.derive(deployment, params)), True
     if check_mode:
-        return service.build(params), False
+        return service.build(params, live), False
     raise OptionError(
         f"deployment: {DEPLOYMENT.describe(source, params['namespace'])} does not exist, so selector and ports cannot "
         "be derived from it; create it first, name another one, or give selector and ports",

@@ -79,7 +79,7 @@ def test_ports_are_derived_as_kubectl_expose_does(containers: t.Any, expected: t
 
 def test_selector_ports_and_labels_come_from_the_deployment() -> None:
     derived = service.derive(deployment([{"containerPort": 80}]), options())
-    assert service.build(options(), derived) == {
+    assert service.build(options(), None, derived) == {
         "metadata": {"name": "web", "namespace": "demo", "labels": {"tier": "front"}},
         "spec": {"selector": {"run": "web"}, "ports": [{"port": 80, "protocol": "TCP", "targetPort": 80}]},
     }
@@ -88,7 +88,7 @@ def test_selector_ports_and_labels_come_from_the_deployment() -> None:
 def test_what_is_given_is_not_derived() -> None:
     params = options(selector={"a": 1}, labels={}, ports=[{"port": 8080, "target_port": "80"}])
     expressions = {"matchExpressions": [{"key": "a", "operator": "Exists"}]}
-    body = service.build(params, service.derive(deployment([], selector=expressions), params))
+    body = service.build(params, None, service.derive(deployment([], selector=expressions), params))
     assert body["metadata"]["labels"] == {}
     assert body["spec"] == {"selector": {"a": "1"}, "ports": [{"port": 8080, "protocol": "TCP", "targetPort": 80}]}
 
@@ -127,7 +127,7 @@ def test_what_cannot_be_derived_is_said(given: t.Any, source: t.Any, message: st
 
 def test_a_headless_service_needs_no_ports() -> None:
     params = options(cluster_ip="None")
-    assert service.build(params, service.derive(deployment([]), params))["spec"] == {
+    assert service.build(params, None, service.derive(deployment([]), params))["spec"] == {
         "clusterIP": "None",
         "selector": {"run": "web"},
     }
@@ -214,6 +214,26 @@ def test_every_option_that_is_a_field_is_in_the_table_above() -> None:
     about_the_run = {"name", "namespace", "state", "deployment", "labels", "annotations"}
     about_the_run |= {"force_conflicts", "wait", "wait_timeout"}
     assert tried == OPTIONS.keys() - about_the_run
+
+
+@pytest.mark.parametrize(
+    ("given", "before", "spec"),
+    [
+        (
+            {"type": "NodePort"},
+            live("LoadBalancer", loadBalancerSourceRanges=["192.0.2.0/24"]),
+            {"loadBalancerSourceRanges": []},
+        ),
+        ({"type": "LoadBalancer"}, live("LoadBalancer", loadBalancerSourceRanges=["192.0.2.0/24"]), {}),
+        ({"type": "ClusterIP"}, live("ExternalName", externalName="a.b"), {"externalName": ""}),
+        ({"type": "ExternalName"}, live("ExternalName", externalName="a.b"), {}),
+        ({"type": "NodePort"}, live("ClusterIP"), {}),
+        ({}, live("LoadBalancer", loadBalancerSourceRanges=["192.0.2.0/24"]), {}),
+    ],
+)
+def test_a_change_of_type_clears_what_the_server_would_trip_over(given: t.Any, before: t.Any, spec: t.Any) -> None:
+    body = service.build(options(**given), before)
+    assert {key: value for key, value in body.get("spec", {}).items() if key != "type"} == spec
 
 
 def test_given_ports_are_the_whole_list_and_keep_what_an_item_leaves_out() -> None:
@@ -392,6 +412,11 @@ def test_a_value_that_cannot_work_is_refused_in_one_line(given: t.Any, message: 
             live("NodePort"),
             "load_balancer_class: 'a' given, expected nothing with type NodePort",
         ),
+        (
+            {"ports": []},
+            live(clusterIP="10.0.0.1"),
+            "ports: [] given, expected at least one port, unless the Service is headless",
+        ),
         ({"type": "ExternalName"}, None, "external_name: nothing given, expected a DNS name with type ExternalName"),
         (
             {"external_traffic_policy": "Local"},
@@ -427,6 +452,8 @@ def test_a_change_that_cannot_be_is_refused(given: t.Any, before: t.Any, message
         ({"cluster_ips": ["10.0.0.1"]}, live(clusterIPs=["10.0.0.1", "fd00::1"])),
         ({"type": "LoadBalancer", "load_balancer_class": "a"}, live("NodePort")),
         ({"load_balancer_source_ranges": []}, live()),
+        ({"ports": []}, live(clusterIP="None")),
+        ({"ports": [], "cluster_ip": "None"}, None),
         ({"external_traffic_policy": "Local"}, live("NodePort")),
         ({"external_traffic_policy": "Local"}, live(externalIPs=["192.0.2.1"])),
         ({"health_check_node_port": 31000, "external_traffic_policy": "Local"}, live("LoadBalancer")),
