@@ -1,0 +1,140 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Options of the judging modules; a test keeps them equal to connectivity/question.py."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  name:
+    description: Name of the Service to judge.
+    type: str
+    required: true
+    aliases: [service]
+  namespace:
+    description: Its namespace.
+    type: str
+    required: true
+  nodes:
+    description:
+      - The client nodes to ask from, by name. They need not be schedulable.
+      - Without it, at most O(max_nodes) ready nodes are chosen, always the same ones. When there are more, nodes with
+        and without an endpoint of the Service alternate.
+    type: list
+    elements: str
+  max_nodes:
+    description: From how many nodes to ask at most when O(nodes) is not given.
+    type: int
+    default: 5
+  client:
+    description:
+      - The probe pod that asks. It carries no credentials, passes Pod Security V(restricted), and is removed
+        afterwards.
+    type: dict
+    suboptions:
+      namespace:
+        description: The namespace it runs in. By default that of the Service.
+        type: str
+      labels:
+        description: Further labels, for network policies to judge it by. No selector of a workload may match them.
+        type: dict
+      service_account:
+        description: Service account it runs as. Its token is not mounted.
+        type: str
+      image:
+        description: An image with Python 3.9 or newer.
+        type: str
+        default: python:3.14
+      image_pull_policy:
+        description: When to pull the image.
+        type: str
+        choices: [Always, IfNotPresent, Never]
+        default: IfNotPresent
+      image_pull_secrets:
+        description: Names of Secrets to pull the image with.
+        type: list
+        elements: str
+        default: []
+  other_namespace:
+    description:
+      - A second namespace to look names up from, by one more probe pod there.
+      - Without it, the DNS servers are asked for the names that the resolver of a client elsewhere would ask for.
+    type: str
+  expect:
+    description: What a good answer looks like.
+    type: dict
+    suboptions:
+      status:
+        description: HTTP status codes that are good.
+        type: list
+        elements: int
+        default: [200]
+      path:
+        description: What to ask for.
+        type: str
+        default: /
+      host:
+        description: The header C(Host). By default the name of the Service.
+        type: str
+      contains:
+        description: Texts that the first 64 KiB of the body must contain, all of them.
+        type: list
+        elements: str
+        default: []
+      http_ports:
+        description:
+          - Names or numbers of the Service's ports that speak HTTP without TLS. Others are only connected to.
+          - By default those whose name or appProtocol says so, else a single TCP port, else the usual numbers.
+        type: list
+        elements: str
+      identity_header:
+        description:
+          - The response header by which a pod tells its own name. Without it, it stays unknown who answers behind the
+            cluster IP.
+        type: str
+        default: Served-By
+      ready_endpoints:
+        description: How many endpoints must be ready. By default any number but V(0).
+        type: int
+      min_nodes:
+        description: Over how many nodes the ready endpoints must be spread at least. By default that is not judged.
+        type: int
+      owner:
+        description:
+          - The workload that all selected pods must belong to, for example V(Deployment my-nginx). By default that is
+            not judged, since two workloads may share a Service on purpose.
+        type: str
+  cluster_domain:
+    description: The DNS domain of the cluster. By default the one in the search list of the probe pod.
+    type: str
+  dns_service:
+    description: The cluster's DNS Service, as C(namespace/name).
+    type: str
+    default: kube-system/kube-dns
+  max_pods:
+    description: In how many pods to read the environment at most; those that were started first are preferred.
+    type: int
+    default: 10
+  timeout:
+    description:
+      - Seconds for everything. A healthy Service takes a few. The rest is for looking again before something is
+        accused, and DNS caches alone may take 30 s of that.
+    type: int
+    default: 60
+  fail_on:
+    description:
+      - How bad a finding must be to fail the task.
+      - V(inconclusive) is worse than good, since it is not proven; something skipped is only reported.
+      - V(warn) fails on warnings too; V(fail) fails only on what is surely wrong; V(never) never fails on findings.
+    type: str
+    choices: [never, fail, inconclusive, warn]
+    default: inconclusive
+  dest:
+    description:
+      - A file on the host that the module runs on, to write all findings to as JSON. Readable by its owner only.
+    type: path
+"""

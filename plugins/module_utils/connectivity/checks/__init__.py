@@ -1,0 +1,25 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change in any release.
+"""The checks: pure functions from what was seen to findings, one file per layer."""
+
+from __future__ import annotations
+
+import types
+
+from ..look import Look
+from ..result import Finding
+from . import control, dns, endpoints, environment, http
+
+# In the order in which a reader wants them. AnsiballZ ships what is imported, so every layer is named here; a test
+# holds this list against the folder.
+LAYERS: tuple[types.ModuleType, ...] = (control, endpoints, environment, dns, http)
+ALWAYS = (control.NAME,)
+
+
+def judge(look: Look) -> list[Finding]:
+    """The findings of all layers that the question asks for."""
+    wanted = (*look.question.layers, *(ALWAYS if look.question.probes else ()))
+    return [finding for layer in LAYERS if layer.NAME in wanted for finding in layer.check(look)]

@@ -1,0 +1,70 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change in any release.
+"""How checks of all layers turn comparisons into findings."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, replace
+
+from ..look import Look, Observation
+from ..result import FAIL, INCONCLUSIVE, PASS, SKIPPED, WARN, Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Makes the findings of one layer."""
+
+    layer: str
+
+    def passed(self, check: str, message: str, **more: t.Any) -> Finding:
+        """Looked at and found good."""
+        return Finding(check, self.layer, PASS, message, **more)
+
+    def failed(self, check: str, message: str, **more: t.Any) -> Finding:
+        """Looked at and found bad."""
+        return Finding(check, self.layer, FAIL, message, **more)
+
+    def warned(self, check: str, message: str, **more: t.Any) -> Finding:
+        """Looked at and found odd."""
+        return Finding(check, self.layer, WARN, message, **more)
+
+    def skipped(self, check: str, message: str, **more: t.Any) -> Finding:
+        """Not looked at, with the reason."""
+        return Finding(check, self.layer, SKIPPED, message, **more)
+
+    def undecided(self, check: str, message: str, **more: t.Any) -> Finding:
+        """Looked at without a conclusion."""
+        return Finding(check, self.layer, INCONCLUSIVE, message, **more)
+
+    def verdict(self, check: str, complaints: t.Sequence[Finding], good: int, message: str) -> list[Finding]:
+        """The complaints, or that there are none.
+
+        Args:
+            good: how many objects were found good; without any, and without complaints, nothing was looked at.
+            message: what to say when all is well.
+        """
+        if complaints:
+            return [replace(complaint, partial=good > 0) for complaint in complaints]
+        return [self.passed(check, message)] if good else []
+
+
+def failure(found: Observation) -> str:
+    """What went wrong, for people: `refused`, or `3 of 21 refused, 1 timeout`."""
+    counts = found.failures or {found.kind: 1}
+    total = sum(found.classes.values())
+    if total == 1:
+        return next(iter(counts))
+    return f"{', '.join(f'{count} {kind}' for kind, count in sorted(counts.items()))} of {total} connections"
+
+
+def why_unprobed(look: Look) -> str:
+    """Why there are no observations at all, or an empty string."""
+    if look.denied:
+        return look.denied
+    if not look.plan.vantages:
+        return "there is no node to probe from"
+    return ""

@@ -1,0 +1,60 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change in any release.
+"""Does the probe itself work? Whatever a broken client or node says about the target is not held against the target."""
+
+from __future__ import annotations
+
+from ..look import Look
+from ..result import Finding
+from .common import Bench, failure
+
+NAME = "control"
+_bench = Bench(NAME)
+
+
+def check(look: Look) -> list[Finding]:
+    """PR-01 every client ran and works; IN-08 no client is cut off from all cluster IPs."""
+    if look.denied:
+        return [_bench.skipped("PR-01", f"no client could be started: {look.denied}")]
+    if look.question.probes and not look.plan.vantages:
+        return [_bench.undecided("PR-01", "there is no ready node to ask from")]
+    return _clients(look) + _isolated(look)
+
+
+def _clients(look: Look) -> list[Finding]:
+    complaints, good = [], 0
+    for vantage in look.plan.vantages:
+        found = look.observations.get((vantage, "control"))
+        if found is not None and found.ok:
+            good += 1
+            continue
+        why = look.lost.get(vantage, "") or (f"{failure(found)}: {found.detail}" if found else "it delivered nothing")
+        complaints.append(
+            _bench.undecided(
+                "PR-01",
+                f"the client on {vantage.label} does not work, so nothing is judged from there",
+                object=f"Node {vantage.node}",
+                observed=why,
+                expected="a probe pod that runs and reaches itself",
+            )
+        )
+    return _bench.verdict("PR-01", complaints, good, f"{good} client(s) ran and work")
+
+
+def _isolated(look: Look) -> list[Finding]:
+    return [
+        _bench.failed(
+            "IN-08",
+            f"clients on {vantage.label} reach no cluster IP, not even that of the API server",
+            object=f"Node {vantage.node}",
+            observed=failure(look.observations[vantage, "api-server"]),
+            expected="a connection",
+            cause="the service proxy or the network of this node, or a policy on the client",
+            subjects=frozenset({vantage.node}),
+        )
+        for vantage in look.plan.vantages
+        if look.works(vantage) and look.isolated(vantage)
+    ]

@@ -1,0 +1,551 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change in any release.
+"""Do the Service's endpoints equal the pods that it selects, does each answer, and does the Service reach them all?
+
+What the EndpointSlices must hold is computed from the pods by the rules of the endpoint controllers (see
+:mod:`..snapshot`); who may answer behind the cluster IP by those of the proxies (see :mod:`..reach`).
+"""
+
+from __future__ import annotations
+
+import typing as t
+from datetime import datetime
+
+from ..look import ENDPOINTS, Look, Observation
+from ..reach import connections
+from ..result import Finding, short
+from ..scope import Probe
+from ..snapshot import (
+    SLICE_CONTROLLER,
+    Endpoint,
+    Pod,
+    Service,
+    Snapshot,
+    belongs_in_endpoints,
+    is_ready_endpoint,
+    target_port,
+    target_ports,
+)
+from .common import Bench, failure, why_unprobed
+from .paths import answers
+
+NAME = "endpoints"
+_bench = Bench(NAME)
+
+# A pod that is not ready for longer than a Deployment's default progressDeadlineSeconds is no longer on its way.
+UNREADY_TOO_LONG = 600
+# What a container waits for that it does not come out of by itself.
+_STUCK = frozenset(
+    {
+        "CrashLoopBackOff",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "ErrImageNeverPull",
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "RunContainerError",
+    }
+)
+
+
+def check(look: Look) -> list[Finding]:
+    """All checks of this layer."""
+    service, snapshot = look.service, look.after
+    if service.external:
+        return [_bench.skipped("EP-01", f"{service.label} is an ExternalName, an alias without endpoints")]
+    why = snapshot.why_missing("endpointslices")
+    if why:
+        return [_bench.skipped("EP-02", why)]
+    found = _slices(service, snapshot) + _some_ready(look) + _spread(look)
+    if not service.selector:
+        found.append(_bench.skipped("EP-02", f"{service.label} has no selector: its endpoints are managed by hand"))
+    elif snapshot.why_missing("pods"):
+        found.append(_bench.skipped("EP-02", snapshot.why_missing("pods")))
+    else:
+        found += _selected(look) + _owner(look) + _named_ports(service, snapshot) + _exact(service, snapshot)
+        found += _ports(service, snapshot) + _live_targets(snapshot) + _unready(look)
+    return found + _probed(look)
+
+
+def _subjects(service: Service, *pods: Pod) -> frozenset[str]:
+    return frozenset({service.uid, *(pod.uid for pod in pods)})
+
+
+# ----- what the API shows
+
+
+def _slices(service: Service, snapshot: Snapshot) -> list[Finding]:
+    """EP-01: the endpoint controller keeps at least one slice, even an empty one, for a Service with a selector."""
+    if snapshot.slices:
+        return [_bench.passed("EP-01", f"{len(snapshot.slices)} EndpointSlice(s)")]
+    if not service.selector:
+        return [
+            _bench.failed(
+                "EP-01",
+                f"{service.label} has neither a selector nor EndpointSlices",
+                observed=[],
+                expected="an EndpointSlice",
+                object=service.label,
+                subjects=_subjects(service),
+            )
+        ]
+    return [
+        _bench.failed(
+            "EP-01",
+            f"{service.label} has no EndpointSlice",
+            object=service.label,
+            observed=0,
+            expected="at least 1",
+            cause="the endpoint controller does not run, or may not write",
+            subjects=_subjects(service) | {ENDPOINTS},
+        )
+    ]
+
+
+def _selected(look: Look) -> list[Finding]:
+    """SV-04: the selector selects pods."""
+    service, snapshot = look.service, look.after
+    if snapshot.pods or look.question.expect.ready_endpoints == 0:
+        return [_bench.passed("SV-04", f"the selector selects {len(snapshot.pods)} pod(s)")]
+    near = nearest(service.selector, snapshot.strangers)
+    return [
+        _bench.failed(
+            "SV-04",
+            f"the selector of {service.label} selects no pod",
+            object=service.label,
+            field="spec.selector",
+            observed=[],
+            expected=f"pods with the labels {short(dict(service.selector))}",
+            cause=near,
+            subjects=_subjects(service),
+        )
+    ]
+
+
+def nearest(selector: t.Sequence[tuple[str, str]], pods: t.Sequence[Pod]) -> str:
+    """Which pods miss the selector by one label, and by which: the usual mistake is a typing error."""
+    misses: dict[str, list[str]] = {}
+    for pod in pods:
+        labels = dict(pod.labels)
+        wrong = [(key, value) for key, value in selector if labels.get(key) != value]
+        if len(wrong) == 1 and wrong[0][0] in labels:
+            key = wrong[0][0]
+            misses.setdefault(f"{key}={labels[key]}", []).append(pod.name)
+    if not misses:
+        return ""
+    best = max(misses, key=lambda label: len(misses[label]))
+    return f"nearest: {len(misses[best])} pod(s) with {best}, e.g. {misses[best][0]}"
+
+
+def _owner(look: Look) -> list[Finding]:
+    """SV-05: only pods of the intended workload are selected. Two workloads may share a Service on purpose."""
+    wanted = look.question.expect.owner
+    if not wanted:
+        return []
+    service, pods = look.service, [pod for pod in look.after.pods if not pod.finished]
+    complaints = [
+        _bench.failed(
+            "SV-05",
+            f"the selector of {service.label} also selects {pod.label}",
+            object=pod.label,
+            field="metadata.labels",
+            observed=pod.owner or "no owner",
+            expected=wanted,
+            subjects=_subjects(service, pod),
+        )
+        for pod in pods
+        if pod.owner != wanted
+    ]
+    return _bench.verdict("SV-05", complaints, len(pods) - len(complaints), f"only pods of {wanted} are selected")
+
+
+def _named_ports(service: Service, snapshot: Snapshot) -> list[Finding]:
+    """SV-09: a named targetPort is declared, with its protocol, by every selected pod."""
+    named = [port for port in service.ports if isinstance(port.target_port, str)]
+    pods = [pod for pod in snapshot.pods if belongs_in_endpoints(pod)]
+    complaints = [
+        _bench.failed(
+            "SV-09",
+            f"{pod.label} declares no port {port.target_port}, the target of port {port.label} of {service.label}",
+            object=pod.label,
+            field="spec.containers[*].ports[*].name",
+            observed=_declared(pod),
+            expected=f"{port.target_port} ({port.protocol})",
+            subjects=_subjects(service, pod),
+        )
+        for port in named
+        for pod in pods
+        if target_port(pod, port) is None
+    ]
+    good = len(named) * len(pods) - len(complaints)
+    return _bench.verdict("SV-09", complaints, good, "every selected pod declares the named target ports")
+
+
+def _declared(pod: Pod) -> list[str]:
+    return [
+        f"{name or number} ({protocol})" for container in pod.containers for name, protocol, number in container.ports
+    ]
+
+
+def _exact(service: Service, snapshot: Snapshot) -> list[Finding]:
+    """EP-02: the ready endpoints are exactly the ready pods' addresses, per address family."""
+    wanted = {
+        (family, address): pod
+        for pod in snapshot.pods
+        if is_ready_endpoint(pod, service)
+        for family in service.families
+        if (address := pod.address(family))
+    }
+    found = {(e.family, e.address): e for e in snapshot.endpoints if e.ready}
+    complaints = [
+        _bench.failed(
+            "EP-02",
+            f"{pod.label} is ready, but its address {address} is not among the ready endpoints of {service.label}",
+            object=pod.label,
+            field=address,
+            observed=sorted(e.address for e in found.values()),
+            expected=sorted(a for _family, a in wanted),
+            subjects=_subjects(service, pod),
+        )
+        for (family, address), pod in sorted(wanted.items())
+        if (family, address) not in found
+    ]
+    complaints += [
+        _bench.failed(
+            "EP-02",
+            f"{service.label} has a ready endpoint {endpoint.label} that is no ready pod of its selector",
+            object=f"EndpointSlice {service.namespace}/{endpoint.slice}",
+            field=endpoint.address,
+            observed=sorted(e.address for e in found.values()),
+            expected=sorted(a for _family, a in wanted),
+            cause=_why_foreign(endpoint, snapshot),
+            subjects=frozenset({service.uid, endpoint.pod_uid} - {""}),
+        )
+        for key, endpoint in sorted(found.items())
+        if key not in wanted
+    ]
+    good = len(set(wanted) & set(found)) or int(not complaints)
+    return _bench.verdict(
+        "EP-02", complaints, good, f"the ready endpoints equal the {len(wanted)} ready pods' addresses"
+    )
+
+
+def _why_foreign(endpoint: Endpoint, snapshot: Snapshot) -> str:
+    if endpoint.managed_by != SLICE_CONTROLLER:
+        return f"its EndpointSlice is managed by {endpoint.managed_by or 'nobody'}, not by the endpoint controller"
+    pod = snapshot.pod(endpoint.pod_uid)
+    if pod is None:
+        return "the selector does not select its pod, or the pod is gone"
+    if pod.finished:
+        return f"its pod is {pod.phase}"
+    if pod.terminating:
+        return "its pod is being deleted"
+    return f"its pod is not ready ({pod.unready_reason})" if not pod.ready else "its pod has another address"
+
+
+def _ports(service: Service, snapshot: Snapshot) -> list[Finding]:
+    """EP-05: the ports of an endpoint are the target ports as resolved on its pod."""
+    complaints, good = [], 0
+    for endpoint in snapshot.endpoints:
+        pod = snapshot.pod(endpoint.pod_uid)
+        if pod is None or endpoint.managed_by != SLICE_CONTROLLER:
+            continue
+        wanted = target_ports(pod, service)
+        if endpoint.ports == wanted:
+            good += 1
+            continue
+        complaints.append(
+            _bench.failed(
+                "EP-05",
+                f"endpoint {endpoint.label} of {service.label} has other ports than the Service has on its pod",
+                object=pod.label,
+                field="ports",
+                observed=_spell(endpoint.ports),
+                expected=_spell(wanted),
+                cause=f"EndpointSlice {endpoint.slice} is out of date",
+                subjects=_subjects(service, pod) | {ENDPOINTS},
+            )
+        )
+    return _bench.verdict("EP-05", complaints, good, "the endpoints' ports equal the resolved target ports")
+
+
+def _spell(ports: t.Sequence[tuple[str, str, int]]) -> list[str]:
+    return [f"{name}:{number}/{protocol}" if name else f"{number}/{protocol}" for name, protocol, number in ports]
+
+
+def _live_targets(snapshot: Snapshot) -> list[Finding]:
+    """EP-06: an endpoint at a selected pod's address refers to that pod, not to an earlier one of its name."""
+    pods = {address: pod for pod in snapshot.pods if belongs_in_endpoints(pod) for address in pod.ips}
+    at_pods = [e for e in snapshot.endpoints if e.pod_uid and e.address in pods and not pods[e.address].host_network]
+    complaints = [
+        _bench.failed(
+            "EP-06",
+            f"endpoint {endpoint.label} refers to another pod than the one that has its address",
+            object=pods[endpoint.address].label,
+            field="targetRef.uid",
+            observed=endpoint.pod_uid,
+            expected=pods[endpoint.address].uid,
+            subjects=frozenset({endpoint.pod_uid, pods[endpoint.address].uid}),
+        )
+        for endpoint in at_pods
+        if endpoint.pod_uid != pods[endpoint.address].uid
+    ]
+    return _bench.verdict("EP-06", complaints, len(at_pods) - len(complaints), "the endpoints refer to living pods")
+
+
+def _some_ready(look: Look) -> list[Finding]:
+    """EP-03: there are ready endpoints, as many as asked for."""
+    service, wanted = look.service, look.question.expect.ready_endpoints
+    ready = {endpoint.pod_uid or endpoint.address for endpoint in look.after.endpoints if endpoint.ready}
+    serving = any(endpoint.serving for endpoint in look.after.endpoints)
+    if len(ready) == wanted or (wanted is None and (ready or serving)):
+        return [_bench.passed("EP-03", f"{len(ready)} ready endpoint(s)")]
+    return [
+        _bench.failed(
+            "EP-03",
+            f"{service.label} has {'no' if not ready else len(ready)} ready endpoint(s)",
+            object=service.label,
+            field="endpoints",
+            observed=len(ready),
+            expected="at least 1" if wanted is None else wanted,
+            cause=_why_unready(look.after.pods),
+            subjects=frozenset({service.uid, ENDPOINTS}),
+        )
+    ]
+
+
+def _why_unready(pods: t.Sequence[Pod]) -> str:
+    reasons = [f"{pod.name}: {pod.unready_reason}" for pod in pods if not pod.ready and not pod.finished]
+    return f"not ready: {short(reasons, 3)}" if reasons else ""
+
+
+def _unready(look: Look) -> list[Finding]:
+    """EP-03: pods that will not become ready by themselves. A pod that is merely on its way is no finding."""
+    return [
+        _bench.warned(
+            "EP-03",
+            f"{pod.label} is selected, but does not become ready",
+            object=pod.label,
+            field="status.conditions",
+            observed=pod.unready_reason,
+            expected="Ready",
+            subjects=frozenset({pod.uid}),
+            partial=True,
+        )
+        for pod in look.after.pods
+        if not pod.ready and not pod.terminating and not pod.finished and _is_stuck(pod, look.now)
+    ]
+
+
+def _is_stuck(pod: Pod, now: datetime) -> bool:
+    if any(container.waiting in _STUCK for container in (*pod.containers, *pod.sidecars)):
+        return True
+    return pod.unready_since is not None and (now - pod.unready_since).total_seconds() > UNREADY_TOO_LONG
+
+
+def _spread(look: Look) -> list[Finding]:
+    """WL-11: over how many nodes the ready endpoints are spread; judged only when the user asks for a number."""
+    wanted = look.question.expect.min_nodes
+    nodes = {endpoint.node for endpoint in look.after.endpoints if endpoint.ready and endpoint.node}
+    if wanted is None or len(nodes) >= wanted:
+        return [_bench.passed("WL-11", f"the ready endpoints are on {len(nodes)} node(s): {short(nodes)}")]
+    service = look.service
+    return [
+        _bench.failed(
+            "WL-11",
+            f"the ready endpoints of {service.label} are on too few nodes",
+            object=service.label,
+            field="nodes",
+            observed=sorted(nodes),
+            expected=f"at least {wanted} nodes",
+            subjects=frozenset({service.uid, ENDPOINTS}),
+        )
+    ]
+
+
+# ----- what the probes saw
+
+
+def _probed(look: Look) -> list[Finding]:
+    why = why_unprobed(look)
+    if why:
+        return [_bench.skipped("EP-11", f"the endpoints were not asked: {why}")]
+    found = _answers_directly(look)
+    if "http" not in look.question.layers:
+        found += answers(_bench, look, "cluster_ip", "DP-03", "cluster IP")
+    return found + _behind_address(look)
+
+
+def _answers_directly(look: Look) -> list[Finding]:
+    """EP-11: each endpoint answers at its own address, from every client; which ones do not, and from where."""
+    by_target: dict[str, list[tuple[Probe, Observation]]] = {}
+    for probe, found in look.seen("direct"):
+        if probe.endpoint and look.stable(probe.endpoint):
+            by_target.setdefault(probe.target, []).append((probe, found))
+    bad = {target: pairs for target, pairs in by_target.items() if any(found.failures for _probe, found in pairs)}
+    complaints = [_silent(look, target, pairs, len(bad) == len(by_target)) for target, pairs in sorted(bad.items())]
+    good = len(by_target) - len(bad)
+    clients = len({probe.vantage for pairs in by_target.values() for probe, _found in pairs})
+    return _bench.verdict("EP-11", complaints, good, f"{good} endpoint(s) answer directly, from {clients} client(s)")
+
+
+def _silent(look: Look, target: str, pairs: t.Sequence[tuple[Probe, Observation]], everywhere: bool) -> Finding:
+    endpoint, port = pairs[0][0].endpoint, pairs[0][0].port
+    assert endpoint is not None
+    assert port is not None
+    failed = {probe.vantage.label: failure(found) for probe, found in pairs if found.failures}
+    answered = [probe.vantage.label for probe, found in pairs if found.answered]
+    pod = look.after.pod(endpoint.pod_uid)
+    cause = ""
+    if answered:
+        cause = f"it answers {short(answered)}: the network between, or a policy, not the pod"
+    elif everywhere and pod and isinstance(port.target_port, int) and _contradicted(pod, port.target_port):
+        cause = f"targetPort {port.target_port} of port {port.label} is none of the ports that the pods declare"
+        cause += f" ({short(_declared(pod))})"
+    return _bench.failed(
+        "EP-11",
+        f"endpoint {endpoint.label} does not answer at {target}",
+        object=pod.label if pod else f"endpoint {endpoint.address}",
+        field=target,
+        observed=failed,
+        expected="an answer to every client",
+        cause=cause,
+        evidence={"details": {p.vantage.label: found.detail for p, found in pairs if found.failures}},
+        subjects=frozenset({look.service.uid, endpoint.pod_uid or endpoint.address}),
+    )
+
+
+def _contradicted(pod: Pod, number: int) -> bool:
+    """Whether a pod declares TCP ports and `number` is none of them; declaring none says nothing."""
+    declared = {n for container in (*pod.containers, *pod.sidecars) for _name, p, n in container.ports if p == "TCP"}
+    return bool(declared) and number not in declared
+
+
+def _behind_address(look: Look) -> list[Finding]:
+    """EP-12 the cluster IP reaches every endpoint that a client may reach; EP-13 and nobody else."""
+    service = look.service
+    if service.headless:
+        return [_bench.skipped("EP-12", f"{service.label} is headless: there is no cluster IP to ask")]
+    pairs = [(p, found) for p, found in look.seen("cluster_ip") if not look.isolated(p.vantage)]
+    telling = [(p, found) for p, found in pairs if p.task["type"] == "http"]
+    if not telling:
+        why = "no port speaks HTTP" if not pairs else "a mere connection does not tell who answered"
+        return [_bench.skipped("EP-12", f"who is behind the cluster IP is not known: {why}")]
+    names = _Identities(look)
+    if names.unknown:
+        return [_bench.skipped("EP-12", f"who is behind the cluster IP is not known: {names.unknown}")]
+    return _reaches_all(look, telling, names) + _nobody_else(look, telling, names)
+
+
+class _Identities:
+    """Which endpoint gives itself which name, learnt by asking each directly.
+
+    Attributes:
+        of: target port and address -> the name it gave.
+        unknown: why names do not tell the endpoints apart, or an empty string.
+    """
+
+    def __init__(self, look: Look) -> None:
+        header = look.question.expect.identity_header
+        self.of: dict[tuple[str, str], str] = {}
+        self.unknown = "" if header else "no identity_header is given"
+        for probe, found in look.seen("direct"):
+            for identity in found.identities if probe.endpoint and probe.port else ():
+                self.of[probe.port.name, probe.endpoint.address] = identity  # type: ignore[union-attr]
+        answered = [probe for probe, found in look.seen("direct") if found.answered and probe.task["type"] == "http"]
+        if header and answered and not self.of:
+            self.unknown = f"no endpoint sends the header {header}"
+        for port in {probe.port.name for probe in answered if probe.port}:
+            given = [identity for (name, _address), identity in self.of.items() if name == port]
+            if len(set(given)) < len(given):
+                self.unknown = f"several endpoints send the same value of {header}"
+
+    def named(self, probe: Probe, endpoints: t.Iterable[Endpoint]) -> dict[str, Endpoint]:
+        """The endpoints by their names, those that answered directly."""
+        port = probe.port.name if probe.port else ""
+        return {self.of[port, e.address]: e for e in endpoints if (port, e.address) in self.of}
+
+
+def _reaches_all(look: Look, pairs: list[tuple[Probe, Observation]], names: _Identities) -> list[Finding]:
+    if look.service.session_affinity:
+        return [_bench.skipped("EP-12", "session affinity: one client is meant to see one endpoint only")]
+    complaints, good, unsure = [], 0, 0
+    for group in _alike(pairs):
+        first = group[0][0]
+        needed = connections(len(first.reach))
+        alone = all(found.answered >= needed for _probe, found in group)
+        for judged in [[pair] for pair in group] if alone else [group]:
+            seen = {identity for _probe, found in judged for identity in found.identities}
+            wanted = {name: e for name, e in names.named(first, first.reach).items() if look.stable(e)}
+            missing = sorted(set(wanted) - seen)
+            if missing and sum(found.answered for _probe, found in judged) < needed:
+                unsure += 1
+            elif missing:
+                complaints.append(_unreached(look, judged, missing, sorted(seen & set(wanted))))
+            else:
+                good += 1
+    if unsure and not complaints:
+        return [_bench.skipped("EP-12", "too few connections were answered to be sure that every endpoint was reached")]
+    return _bench.verdict("EP-12", complaints, good, "the cluster IP reaches every endpoint")
+
+
+def _alike(pairs: list[tuple[Probe, Observation]]) -> list[list[tuple[Probe, Observation]]]:
+    """Observations that may be added up: same address and port, same endpoints to be reached."""
+    groups: dict[tuple[str, frozenset[Endpoint]], list[tuple[Probe, Observation]]] = {}
+    for probe, found in pairs:
+        groups.setdefault((probe.target, frozenset(probe.reach)), []).append((probe, found))
+    return list(groups.values())
+
+
+def _unreached(look: Look, judged: list[tuple[Probe, Observation]], missing: list[str], reached: list[str]) -> Finding:
+    probe, service = judged[0][0], look.service
+    nodes = sorted({p.vantage.label for p, _found in judged})
+    count = sum(found.answered for _probe, found in judged)
+    return _bench.failed(
+        "EP-12",
+        f"{service.label} at {probe.target} does not reach {short(missing)} from {short(nodes)}",
+        object=service.label,
+        field=f"{probe.target} from {','.join(nodes)}",
+        observed=reached,
+        expected=sorted([*reached, *missing]),
+        cause="each answers directly, so the service proxy of the node has not got them",
+        evidence={"connections": count},
+        subjects=frozenset({service.uid, ENDPOINTS}),
+    )
+
+
+def _nobody_else(look: Look, pairs: list[tuple[Probe, Observation]], names: _Identities) -> list[Finding]:
+    service, complaints, good = look.service, [], 0
+    for probe, found in pairs:
+        allowed = set(names.named(probe, probe.reach))
+        # Endpoints that came or went meanwhile, or did not answer directly, may answer under their pods' names.
+        allowed |= _names_of_pods(look, probe)
+        foreign = sorted(set(found.identities) - allowed - {"(others)"})
+        if not foreign:
+            good += bool(found.answered)
+            continue
+        complaints.append(
+            _bench.failed(
+                "EP-13",
+                f"behind {service.label} at {probe.target}, seen from {probe.vantage.label}, answers {short(foreign)}",
+                object=service.label,
+                field=f"{probe.target} from {probe.vantage.label}",
+                observed=sorted(found.identities),
+                expected=sorted(names.named(probe, probe.reach)),
+                cause="none of the endpoints that this node may reach gives itself that name",
+                subjects=frozenset({service.uid, ENDPOINTS}),
+            )
+        )
+    return _bench.verdict("EP-13", complaints, good, "nobody but the endpoints answers behind the cluster IP")
+
+
+def _names_of_pods(look: Look, probe: Probe) -> set[str]:
+    """Names by which pods whose endpoints are not firmly known might call themselves."""
+    firm = {e.pod_uid for e in (*look.before.endpoints, *look.after.endpoints) if look.stable(e)}
+    firm -= {e.pod_uid for e in probe.reach}
+    pods = {pod.uid: pod for pod in (*look.before.pods, *look.after.pods) if pod.uid not in firm}
+    return {name for pod in pods.values() for name in (pod.name, pod.hostname, *pod.ips) if name}

@@ -1,0 +1,115 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change in any release.
+"""Does the Service answer as applications ask it: by pod IP, cluster IP, name and NodePort, with the right content?"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..look import ENDPOINTS, Look, Observation
+from ..ports import http_ports
+from ..result import Finding
+from ..scope import Probe
+from .common import Bench, why_unprobed
+from .paths import answers, relevant
+
+NAME = "http"
+_bench = Bench(NAME)
+
+# purpose of the probe -> check, what it is called.
+_PATHS = (
+    ("direct", "DP-01", "pod IP"),
+    ("cluster_ip", "DP-03", "cluster IP"),
+    ("name", "DP-04", "name"),
+    ("node_port", "NP-02", "NodePort"),
+)
+
+
+def check(look: Look) -> list[Finding]:
+    """All checks of this layer."""
+    service = look.service
+    if service.external:
+        return [_bench.skipped("DP-03", f"{service.label} is an ExternalName: it is not asked from here")]
+    why = why_unprobed(look) or look.after.why_missing("endpointslices")
+    if why:
+        return [_bench.skipped("DP-03", f"the Service was not asked: {why}")]
+    found = _nothing_to_ask(look)
+    for purpose, check_id, title in _PATHS:
+        found += answers(_bench, look, purpose, check_id, title)
+    if not http_ports(service, look.question.expect.http_ports):
+        why = f"no port of {service.label} is known to speak HTTP (see expect.http_ports)"
+        return [*found, _bench.skipped("DP-08", f"content was not compared: {why}")]
+    return found + _content(look)
+
+
+def _nothing_to_ask(look: Look) -> list[Finding]:
+    """Without a single endpoint no address can answer; a client without a local one may be meant to get no answer."""
+    service = look.service
+    if any(endpoint.ready or endpoint.serving for endpoint in look.before.endpoints):
+        if service.internal_local and not any(probe.purpose == "cluster_ip" for probe in look.plan.probes):
+            why = "internalTrafficPolicy Local, and no client node has an endpoint"
+            return [_bench.skipped("DP-03", f"the cluster IP was not asked: {why}")]
+        return []
+    return [
+        _bench.failed(
+            "DP-03",
+            f"{service.label} has no ready endpoint, so no address of it can answer",
+            object=service.label,
+            field="endpoints",
+            observed=0,
+            expected="at least 1",
+            subjects=frozenset({service.uid, ENDPOINTS}),
+        )
+    ]
+
+
+def _content(look: Look) -> list[Finding]:
+    """DP-08: status and markers of the body. A bad endpoint is accused itself, not the paths that lead to it."""
+    complaints, good = [], 0
+    for purpose, _check, title in _PATHS:
+        told = [pair for pair in relevant(look, purpose) if pair[1].answered and pair[0].task["type"] == "http"]
+        bad = [(probe, found, wrong) for probe, found in told if (wrong := mismatch(look, found))]
+        good += len(told) - len(bad)
+        complaints += [_wrong(look, title, probe, wrong) for probe, _found, wrong in bad]
+        if complaints:
+            break
+    return _bench.verdict("DP-08", _once(complaints), good, f"status and content are as expected ({good} answer(s))")
+
+
+def _once(complaints: t.Sequence[Finding]) -> list[Finding]:
+    """One complaint per object and address, whichever clients saw it."""
+    return list({finding.key: finding for finding in complaints}.values())
+
+
+def mismatch(look: Look, found: Observation) -> dict[str, t.Any]:
+    """What of an answer is not as expected: observed values by aspect, empty when all is well."""
+    expect = look.question.expect
+    statuses = {int(status): count for status, count in (found.value.get("statuses") or {}).items()}
+    wrong: dict[str, t.Any] = {}
+    if set(statuses) - set(expect.status):
+        wrong["status"] = sorted(statuses)
+    absent = [marker for marker, there in (found.value.get("contains") or {}).items() if not there]
+    if absent:
+        wrong["missing"] = absent
+    return wrong
+
+
+def _wrong(look: Look, title: str, probe: Probe, wrong: t.Mapping[str, t.Any]) -> Finding:
+    expect, pod = look.question.expect, None
+    if probe.endpoint:
+        pod = look.after.pod(probe.endpoint.pod_uid)
+    wanted: dict[str, t.Any] = {"status": list(expect.status)} if "status" in wrong else {}
+    if "missing" in wrong:
+        wanted["contains"] = list(expect.contains)
+    return _bench.failed(
+        "DP-08",
+        f"{look.service.label} answers GET {expect.path} by {title} {probe.target} otherwise than expected",
+        object=pod.label if pod else look.service.label,
+        field=probe.target,
+        observed=wrong,
+        expected=wanted,
+        subjects=frozenset({look.service.uid, pod.uid if pod else ENDPOINTS}),
+    )

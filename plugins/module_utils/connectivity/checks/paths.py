@@ -1,0 +1,78 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change in any release.
+"""Whether a Service answers on one path (pod IP, cluster IP, name, NodePort); shared by the layers that ask for it."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..look import ENDPOINTS, Look, Observation
+from ..result import Finding, short
+from ..scope import Probe
+from .common import Bench, failure
+
+Seen = tuple[Probe, Observation]
+
+HINTS = {
+    "refused": "nothing listens there, or the Service has no endpoint for the port",
+    "timeout": "packets are lost: a policy, a dead node, a wrong port or protocol",
+    "reset": "the server accepted and hung up",
+    "unreachable": "no route from the client",
+    "name": "the name does not resolve",
+    "protocol": "the port does not speak HTTP (a TLS port?)",
+    "limit": "the answer is larger than the probe accepts",
+}
+
+
+def relevant(look: Look, purpose: str) -> list[Seen]:
+    """What was observed on one path, without what says nothing about the Service."""
+    pairs = [
+        (probe, found) for probe, found in look.seen(purpose) if probe.endpoint is None or look.stable(probe.endpoint)
+    ]
+    if purpose == "direct":
+        return pairs
+    return [(probe, found) for probe, found in pairs if not look.isolated(probe.vantage)]
+
+
+def answers(bench: Bench, look: Look, purpose: str, check_id: str, title: str) -> list[Finding]:
+    """Every client gets an answer on this path, whatever it says."""
+    pairs = relevant(look, purpose)
+    if not pairs:
+        return []
+    by_target: dict[str, list[Seen]] = {}
+    for probe, found in pairs:
+        by_target.setdefault(probe.target, []).append((probe, found))
+    bad = {target: seen for target, seen in by_target.items() if any(found.failures for _probe, found in seen)}
+    good = sum(bool(found.answered) for _probe, found in pairs)
+    complaints = [_broken(bench, look, check_id, title, target, seen) for target, seen in sorted(bad.items())]
+    unsure = [
+        target for target, seen in by_target.items() if target not in bad and not any(f.answered for _p, f in seen)
+    ]
+    if unsure and not complaints:
+        detail = by_target[unsure[0]][0][1].detail
+        return [bench.undecided(check_id, f"{title} {short(unsure)}: the probes came to no end ({detail})")]
+    clients = len({probe.vantage for probe, _found in pairs})
+    message = f"{look.service.label} answers by {title} ({len(by_target)} address(es), {clients} client(s))"
+    return bench.verdict(check_id, complaints, good, message)
+
+
+def _broken(bench: Bench, look: Look, check_id: str, title: str, target: str, seen: t.Sequence[Seen]) -> Finding:
+    failed = {probe.vantage.label: failure(found) for probe, found in seen if found.failures}
+    classes = {kind for _probe, found in seen for kind in found.failures}
+    endpoint = seen[0][0].endpoint
+    pod = look.after.pod(endpoint.pod_uid) if endpoint else None
+    subjects = {pod.uid} if pod else {ENDPOINTS}
+    return bench.failed(
+        check_id,
+        f"{look.service.label} does not answer by {title} {target}",
+        object=pod.label if pod else look.service.label,
+        field=target,
+        observed=failed,
+        expected="an answer to every client",
+        cause="; ".join(HINTS[kind] for kind in sorted(classes) if kind in HINTS),
+        evidence={"details": {probe.vantage.label: found.detail for probe, found in seen if found.failures}},
+        subjects=frozenset({look.service.uid, *subjects}),
+    )

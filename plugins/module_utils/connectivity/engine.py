@@ -1,0 +1,422 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change in any release.
+"""The one engine behind all judging modules: look, probe, judge, and look again before anything is accused.
+
+A complaint counts only when a second look, after a short settle time, finds it again while nothing that it rests on has
+changed since the first look began. A healthy Service is looked at once and pays nothing for that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import typing as t
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from ..kube.client import Cluster
+from ..kube.errors import ConnectionFailed, Forbidden, KubeError, NotFound, Unauthorized, WaitTimeout
+from ..kube.exec import ExecResult, execute
+from ..kube.kinds import ENDPOINT_SLICE, NODE, POD, SERVICE
+from ..kube.watch import Interest, View
+from . import names, probe
+from .checks import judge
+from .checks.dns import CACHE_SECONDS
+from .checks.environment import command, containers_to_read, parse
+from .look import DNS, ENDPOINTS, EnvironmentReading, Look, Observation, observation
+from .plan import BUDGET, Plan, client_nodes, plan
+from .question import Question
+from .result import FAIL, INCONCLUSIVE, SKIPPED, Finding, Report, short
+from .scope import Vantage
+from .snapshot import SERVICE_NAME, Container, Pod, Snapshot, pod, snapshot
+from .snapshot import service as parse_service
+
+# Seconds before the second look, and how long at most to wait for changes to end first.
+SETTLE = 2.0
+QUIET = 1.5
+LONGEST_SETTLE = 8.0
+MOST_ROUNDS = 6
+
+_EXEC_TIMEOUT = 8.0
+_EXECS_AT_ONCE = 6
+_NO_SHELL = ("executable file not found", "no such file or directory")
+
+
+def verify(cluster: Cluster, question: Question) -> Report:
+    """Answer `question`.
+
+    Raises:
+        KubeError: the cluster cannot be asked. What is merely not allowed becomes skipped findings.
+    """
+    began = time.monotonic()
+    deadline = began + question.timeout
+    while True:
+        body = cluster.get(SERVICE, question.name, question.namespace)
+        if body is None:
+            report = _no_service(cluster, question)
+            break
+        with _Session(cluster, question, body, deadline) as session:
+            found = session.run()
+        if found is not None:
+            report = found
+            break
+    return replace(report, elapsed=time.monotonic() - began)
+
+
+def _no_service(cluster: Cluster, question: Question) -> Report:
+    """SV-01."""
+    subject = f"Service {question.namespace}/{question.name}"
+    others: list[str] = []
+    with contextlib.suppress(KubeError):
+        others = [item["metadata"]["name"] for item in cluster.list(SERVICE, question.namespace).items]
+    finding = Finding(
+        "SV-01",
+        "endpoints",
+        FAIL,
+        f"there is no {subject}",
+        observed="not found",
+        expected="a Service of that name",
+        object=subject,
+        cause=f"the namespace has {short(others)}" if others else "the namespace has no Service, or is not there",
+    )
+    return Report(subject, cluster.label, (finding,))
+
+
+class _Session:
+    """Everything that is done under one open view."""
+
+    def __init__(self, cluster: Cluster, question: Question, body: Mapping[str, t.Any], deadline: float) -> None:
+        self.cluster = cluster
+        self.question = question
+        self.deadline = deadline
+        self.service = parse_service(body)
+        self.interests = interests(question, self.service.selector)
+        self.missing: dict[str, str] = {}
+        self.stack = contextlib.ExitStack()
+
+    def __enter__(self) -> _Session:
+        try:
+            self.view = self.stack.enter_context(View(self.cluster, self.interests.values()))
+        except Forbidden:
+            self._drop_forbidden()
+            self.view = self.stack.enter_context(View(self.cluster, self.interests.values()))
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.stack.close()
+
+    def _drop_forbidden(self) -> None:
+        """Keep what may be read, remember why the rest is missing."""
+
+        def denied(interest: Interest) -> str:
+            kind, where = interest.kind, f" in namespace {interest.namespace}" if interest.namespace else ""
+            for verb in ("list", "watch"):
+                if not self.cluster.may(verb, kind.plural, interest.namespace, group=kind.group):
+                    return f"cannot {verb} {kind.plural}{where}"
+            return ""
+
+        with ThreadPoolExecutor(max_workers=len(self.interests)) as pool:
+            reasons = dict(zip(self.interests, pool.map(denied, self.interests.values()), strict=True))
+        for part, reason in reasons.items():
+            if reason and part != "service":
+                del self.interests[part]
+                self.missing["dns" if part == "dns_endpoints" else part] = reason
+
+    # ----- rounds
+
+    def run(self) -> Report | None:
+        """Look until every complaint is confirmed or gone; None when the Service became another one meanwhile."""
+        previous: _Round | None = None
+        for number in range(1, MOST_ROUNDS + 1):
+            began = time.monotonic()
+            current = self._round(previous)
+            if current is None:
+                return None
+            if self._learn_domain(current.look) and self._time_for(began, 0.0):
+                continue
+            pause = settle(current.findings, current.look)
+            done = not current.open or number == MOST_ROUNDS or not self._time_for(began, pause)
+            if done:
+                return self._report(current, number)
+            self._settle(pause)
+            previous = current
+        raise AssertionError("the last round always reports")
+
+    def _round(self, previous: _Round | None) -> _Round | None:
+        sequence = self.view.sequence
+        look = self._look(sequence)
+        service = look.after.service
+        if service is None or (service.uid, service.selector) != (self.service.uid, self.service.selector):
+            return None
+        touched: frozenset[str] = look.touched
+        if previous is not None:
+            touched = self._touched(previous.sequence, previous.look.before, look.after)
+        findings = judge(look)
+        return _Round(sequence, look, findings, touched, previous.keys if previous else frozenset())
+
+    def _time_for(self, began: float, pause: float) -> bool:
+        """Whether another round like the one that `began` then fits before the deadline."""
+        now = time.monotonic()
+        return now + pause + 1.2 * (now - began) < self.deadline
+
+    def _learn_domain(self, look: Look) -> bool:
+        """Take the cluster's domain from a client's search list; True when the round was planned with another one."""
+        if self.question.domain:
+            return False
+        for found_probe, found in look.seen("resolv_conf"):
+            search = [str(entry) for entry in found.value.get("search") or []]
+            domain = names.learn_domain(search, found_probe.vantage.namespace)
+            if domain:
+                self.question = replace(self.question, domain=domain)
+                return domain != names.DEFAULT_DOMAIN
+        return False
+
+    def _settle(self, pause: float) -> None:
+        """Wait at least `pause`, then for a quiet moment, but not for ever."""
+        least = time.monotonic() + pause
+        seen = [self.view.sequence, time.monotonic()]
+
+        def quiet(view: View) -> bool | None:
+            now = time.monotonic()
+            if view.sequence != seen[0]:
+                seen[:] = [view.sequence, now]
+            return True if now >= least and now - seen[1] >= QUIET else None
+
+        most = min(pause + LONGEST_SETTLE, max(0.0, self.deadline - time.monotonic()))
+        with contextlib.suppress(WaitTimeout):
+            self.view.wait(quiet, most, "a quiet moment")
+
+    def _report(self, current: _Round, number: int) -> Report:
+        findings = tuple(current.close())
+        nodes = tuple(dict.fromkeys(v.node for v in current.look.plan.vantages if current.look.works(v)))
+        return Report(self.service.label, self.cluster.label, findings, nodes, number)
+
+    # ----- one look
+
+    def _snapshot(self) -> Snapshot:
+        def parts(view: View) -> Snapshot:
+            return snapshot({part: view.objects(interest) for part, interest in self.interests.items()}, self.missing)
+
+        # Under the view's lock, so that all parts are of one moment.
+        found = self.view.wait(parts, 5.0, "a snapshot")
+        if found.pods or not self.service.selector or "pods" in self.missing:
+            return found
+        with contextlib.suppress(KubeError):
+            strangers = self.cluster.list(POD, self.service.namespace).items
+            return replace(found, strangers=tuple(pod(body) for body in strangers))
+        return found
+
+    def _look(self, sequence: int) -> Look:
+        before = self._snapshot()
+        clients = client_nodes(before, self.question.nodes, self.question.max_nodes)
+        planned = plan(self.question, before, clients)
+        with ThreadPoolExecutor(max_workers=_EXECS_AT_ONCE) as pool:
+            # The containers are read while the probes run, which happens in this thread: it gets the signals.
+            readings = self._read_environment(before, pool)
+            outcomes = self._probe(planned)
+            environment = tuple(reading for future in readings if (reading := future.result()) is not None)
+        after = self._snapshot()
+        observations: dict[tuple[Vantage, str], Observation] = {
+            (vantage, key): observation(item)
+            for vantage, outcome in outcomes.items()
+            for key, item in outcome.observations.items()
+        }
+        return Look(
+            question=self.question,
+            before=before,
+            after=after,
+            now=datetime.now(UTC),
+            touched=self._touched(sequence, before, after),
+            plan=planned,
+            observations=observations,
+            denied=self._denied(outcomes),
+            lost={vantage: outcome.cause for vantage, outcome in outcomes.items() if outcome.cause},
+            environment=environment,
+        )
+
+    def _probe(self, planned: Plan) -> dict[Vantage, probe.ProbeOutcome]:
+        if not planned.vantages:
+            return {}
+        client = self.question.client
+        left = self.deadline - time.monotonic()
+        options = probe.Options(
+            image=client.image,
+            namespace=client.namespace,
+            labels=client.labels,
+            service_account=client.service_account,
+            image_pull_policy=client.image_pull_policy,
+            image_pull_secrets=client.image_pull_secrets,
+            budget=BUDGET,
+            start_timeout=max(5.0, left - BUDGET),
+        )
+        return probe.run(self.cluster, {v: planned.tasks(v) for v in planned.vantages}, options)
+
+    def _denied(self, outcomes: Mapping[Vantage, probe.ProbeOutcome]) -> str:
+        """Which right is missing, when no client delivered anything."""
+        if not outcomes or any(outcome.observations for outcome in outcomes.values()):
+            return ""
+        namespace = self.question.client.namespace
+        for verb, resource, group, sub in _PROBE_RIGHTS:
+            if not self.cluster.may(verb, resource, namespace, group=group, subresource=sub):
+                return f"cannot {verb} {'/'.join(filter(None, (resource, sub)))} in namespace {namespace}"
+        return ""
+
+    def _read_environment(self, before: Snapshot, pool: ThreadPoolExecutor) -> list[Future[EnvironmentReading | None]]:
+        if "environment" not in self.question.layers or before.service is None:
+            return []
+        words = command(before.service)
+        chosen = containers_to_read(before, self.question.max_pods)
+        return [pool.submit(self._read, found, container, words) for found, container in chosen]
+
+    def _read(self, found: Pod, container: Container, words: Sequence[str]) -> EnvironmentReading | None:
+        try:
+            result = execute(self.cluster, found.namespace, found.name, container.name, words, timeout=_EXEC_TIMEOUT)
+        except NotFound:
+            return None  # The pod is gone: nothing to say about it.
+        except (Forbidden, Unauthorized):
+            why = f"cannot create pods/exec in namespace {found.namespace}"
+            return EnvironmentReading(found, container.name, "skipped", detail=why)
+        except ConnectionFailed as error:
+            return EnvironmentReading(found, container.name, "undecided", detail=str(error))
+        return reading(found, container, result, self.service)
+
+    def _touched(self, sequence: int, before: Snapshot, after: Snapshot) -> frozenset[str]:
+        changes = [(c.kind, c.name, c.uid) for c in self.view.changes if c.sequence > sequence]
+        return touched(changes, before, after)
+
+
+_PROBE_RIGHTS = (
+    ("create", "jobs", "batch", ""),
+    ("list", "pods", "", ""),
+    ("watch", "pods", "", ""),
+    ("get", "pods", "", "log"),
+)
+
+
+# ----- pure parts
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """One look with its findings.
+
+    Attributes:
+        sequence: of the view when the look began.
+        touched: what changed since the look before this one began, or since this one began if it is the first.
+        before: keys of the findings that the look before this one left open.
+    """
+
+    sequence: int
+    look: Look
+    findings: list[Finding]
+    touched: frozenset[str]
+    before: frozenset[tuple[str, str, str]]
+
+    @property
+    def keys(self) -> frozenset[tuple[str, str, str]]:
+        """Keys of what is not good."""
+        return frozenset(finding.key for finding in self.findings if is_open(finding))
+
+    def confirmed(self, finding: Finding) -> bool:
+        """Seen twice, and nothing that it rests on changed from the first look to the end of the second."""
+        return finding.key in self.before and not finding.subjects & self.touched
+
+    @property
+    def open(self) -> bool:
+        """Whether another look is needed."""
+        return any(is_open(finding) and not self.confirmed(finding) for finding in self.findings)
+
+    def close(self) -> list[Finding]:
+        """The findings as they stand when there is no time for another look."""
+        return [
+            finding if not finding.complains or self.confirmed(finding) else self._give_up(finding)
+            for finding in self.findings
+        ]
+
+    def _give_up(self, finding: Finding) -> Finding:
+        """What was complained of once, but never confirmed, is no verdict.
+
+        While a Service changes, single objects of a check are let go as long as others of it were found good.
+        """
+        service = self.look.after.service
+        changing = (finding.subjects | {ENDPOINTS} | ({service.uid} if service else set())) & self.touched
+        why = "it changed while it was looked at" if changing else "there was no time to look again"
+        status = SKIPPED if changing and finding.partial else INCONCLUSIVE
+        return replace(finding, status=status, message=f"not judged, since {why}: {finding.message}")
+
+
+def is_open(finding: Finding) -> bool:
+    """Whether a finding is worth a second look."""
+    return finding.complains or finding.status == INCONCLUSIVE
+
+
+def interests(question: Question, selector: Iterable[tuple[str, str]]) -> dict[str, Interest]:
+    """What to follow, by part of the snapshot."""
+    found = {
+        "service": Interest(SERVICE, question.namespace, fields=f"metadata.name={question.name}"),
+        "endpointslices": Interest(ENDPOINT_SLICE, question.namespace, labels=f"{SERVICE_NAME}={question.name}"),
+    }
+    labels = ",".join(f"{key}={value}" for key, value in selector)
+    if labels:
+        found["pods"] = Interest(POD, question.namespace, labels=labels)
+    if question.probes:
+        found["nodes"] = Interest(NODE)
+        found["api_server"] = Interest(SERVICE, "default", fields="metadata.name=kubernetes")
+    if "dns" in question.layers:
+        namespace, name = question.dns
+        found["dns"] = Interest(SERVICE, namespace, fields=f"metadata.name={name}")
+        found["dns_endpoints"] = Interest(ENDPOINT_SLICE, namespace, labels=f"{SERVICE_NAME}={name}")
+    return found
+
+
+def touched(changes: Iterable[tuple[str, str, str]], before: Snapshot, after: Snapshot) -> frozenset[str]:
+    """Uids and names of what changed: by the events of the watch, so that a change back and forth counts too.
+
+    Nodes report their state all the time, so only what a snapshot keeps of them counts.
+
+    Args:
+        changes: kind, name and uid of each event.
+    """
+    found = {node.name for node in {*before.nodes} ^ {*after.nodes}}
+    own = {*before.slices, *after.slices}
+    dns = {item.uid for item in (before.dns, after.dns) if item}
+    for kind, name, uid in changes:
+        if kind == "EndpointSlice":
+            found.add(ENDPOINTS if name in own else DNS)
+        elif kind == "Service" and uid in dns:
+            found |= {DNS, uid}
+        elif kind != "Node":
+            found.add(uid)
+    if {*before.endpoints} != {*after.endpoints}:
+        found.add(ENDPOINTS)
+    return frozenset(found)
+
+
+def settle(findings: Iterable[Finding], look: Look) -> float:
+    """Seconds to wait before the second look.
+
+    DNS servers and caches may go on with what they knew before: about a new Service for as long as they cache that it
+    was absent, about a headless one as long as they cache its addresses.
+    """
+    service = look.service
+    about_names = any(finding.layer == "dns" and finding.complains for finding in findings)
+    if not about_names:
+        return SETTLE
+    if service.headless:
+        return CACHE_SECONDS
+    age = (look.now - service.created).total_seconds() if service.created else CACHE_SECONDS
+    return min(max(CACHE_SECONDS - age, SETTLE), CACHE_SECONDS)
+
+
+def reading(found: Pod, container: Container, result: ExecResult, service: t.Any) -> EnvironmentReading:
+    """What a container said about its variables."""
+    if result.verdict == "ok":
+        return EnvironmentReading(found, container.name, values=parse(result.stdout, service))
+    if result.exit_code in (126, 127) or any(phrase in result.detail for phrase in _NO_SHELL):
+        return EnvironmentReading(found, container.name, "skipped", detail="the image has no sh to read them with")
+    return EnvironmentReading(found, container.name, "undecided", detail=result.detail)

@@ -1,0 +1,61 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change in any release.
+"""What the judging modules share: from parameters to a result."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..kube.client import Cluster
+from ..kube.errors import OptionError
+from . import engine
+from .question import Question, question
+from .result import SKIPPED, Report, short, write
+
+
+def judge(module: AnsibleModule, cluster: Cluster, layers: t.Sequence[str]) -> dict[str, t.Any]:
+    """Judge `layers` of the Service in question and return the module's result, or fail with it."""
+    asked = question(module.params, layers)
+    dest = module.params["dest"]
+    if dest and not os.path.isdir(os.path.dirname(os.path.abspath(dest))):
+        raise OptionError(f"dest: the folder of {dest} does not exist")
+    if module.check_mode:
+        return {"changed": False, "msg": would(asked)}
+    report = engine.verify(cluster, asked)
+    result = report.as_result()
+    if dest:
+        write(report.as_document(), dest)
+        result["dest"] = dest
+    for notice in unproven(report, asked):
+        module.warn(notice)
+    if report.fails(module.params["fail_on"]):
+        module.fail_json(**result)
+    return result
+
+
+def would(asked: Question) -> str:
+    """What a run would do, for check mode."""
+    parts = [f"would judge {short(asked.layers)} of Service {asked.namespace}/{asked.name}"]
+    if asked.probes:
+        where = short(asked.nodes) if asked.nodes else f"up to {asked.max_nodes} nodes"
+        namespaces = short(list(dict.fromkeys(filter(None, (asked.client.namespace, asked.other_namespace)))))
+        parts.append(f"from a probe pod (image {asked.client.image}) in namespace {namespaces} on {where}")
+    if "environment" in asked.layers:
+        parts.append(f"and read the Service's variables in the containers of up to {asked.max_pods} pods")
+    return " ".join(parts) + "; check mode runs nothing"
+
+
+def unproven(report: Report, asked: Question) -> list[str]:
+    """Layers of which nothing was found bad, but nothing good either: being skipped is no proof."""
+    notices = []
+    for layer in asked.layers:
+        found = [finding for finding in report.findings if finding.layer == layer]
+        if found and all(finding.status == SKIPPED for finding in found):
+            notices.append(f"{report.subject}: nothing of {layer} was judged: {found[0].message}")
+    return notices

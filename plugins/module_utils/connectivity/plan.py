@@ -1,0 +1,205 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change in any release.
+"""Which probes answer a question, from which clients, and what each of them may expect. Pure: data in, data out."""
+
+from __future__ import annotations
+
+import math
+import typing as t
+from dataclasses import dataclass
+
+from .plan_dns import name_probes, record_probes
+from .ports import tcp_ports
+from .question import Question
+from .reach import connections_per_client, reachable
+from .scope import EXCHANGE, Probe, Scope, Task, Vantage
+from .snapshot import Node, ServicePort, Snapshot, family_of, host_port
+
+# Seconds for everything that one client does.
+BUDGET = 12.0
+# Nodes whose NodePort every client tries at most.
+MOST_NODE_PORT_TARGETS = 8
+# Endpoints that every client tries directly at most; more are sampled evenly.
+MOST_DIRECT = 200
+# Connections to the cluster IP of a Service whose session affinity sends them all to one endpoint anyway.
+AFFINITY_CONNECTIONS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All probes of one round, and the clients that carry them out."""
+
+    probes: tuple[Probe, ...] = ()
+    vantages: tuple[Vantage, ...] = ()
+
+    def tasks(self, vantage: Vantage) -> list[Task]:
+        """What the agent of this client gets."""
+        return [{"id": probe.id, **probe.task} for probe in self.probes if probe.vantage == vantage]
+
+
+def plan(question: Question, snapshot: Snapshot, clients: t.Sequence[Node]) -> Plan:
+    """All probes that `question` needs, given what the snapshot shows."""
+    if snapshot.service is None or not question.probes:
+        return Plan()
+    scope = Scope(question, snapshot, snapshot.service, tuple(clients))
+    data_path = not scope.service.external and {"endpoints", "http"} & set(question.layers)
+    vantages, probes = [], []
+    for node in clients:
+        vantage = Vantage(question.client.namespace, node.name, node.name)
+        vantages.append(vantage)
+        probes += control_probes(scope, vantage)
+        if data_path:
+            probes += direct_probes(scope, vantage) + cluster_ip_probes(scope, vantage, node)
+        if data_path and "http" in question.layers:
+            probes += by_name_probes(scope, vantage, node) + node_port_probes(scope, vantage)
+        if "dns" in question.layers:
+            probes += name_probes(scope, vantage) + record_probes(scope, vantage)
+    if question.other_namespace and "dns" in question.layers and clients:
+        other = question.other_namespace
+        vantage = Vantage(other, clients[0].name, f"{clients[0].name} (namespace {other})")
+        vantages.append(vantage)
+        probes += control_probes(scope, vantage) + name_probes(scope, vantage)
+    return Plan(tuple(probes), tuple(vantages))
+
+
+# ----- which clients
+
+
+def client_nodes(snapshot: Snapshot, wanted: t.Sequence[str], most: int) -> tuple[Node, ...]:
+    """The nodes that clients run on: those asked for, else at most `most` ready ones, the same ones each time.
+
+    When there are more, nodes with and without an endpoint alternate, since the two differ in what they can show:
+    traffic that stays on a node, and traffic that crosses to another.
+    """
+    if wanted:
+        return tuple(snapshot.node(name) or Node(name) for name in wanted)
+    if not snapshot.nodes:
+        # Nodes may not be listed: the pods tell the names of some.
+        return tuple(Node(name) for name in sorted({pod.node for pod in snapshot.pods if pod.node}))[:most]
+    ready = sorted((node for node in snapshot.nodes if node.ready), key=lambda node: node.name)
+    hosts = {endpoint.node for endpoint in snapshot.endpoints}
+    inside = [node for node in ready if node.name in hosts]
+    outside = [node for node in ready if node.name not in hosts]
+    turns: list[Node] = []
+    while inside or outside:
+        turns += inside[:1] + outside[:1]
+        inside, outside = inside[1:], outside[1:]
+    return tuple(sorted(turns[:most], key=lambda node: node.name))
+
+
+# ----- controls
+
+
+def control_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
+    """What must work before anything else is blamed, and the client's own resolver settings."""
+    probes = [
+        Probe("control", vantage, "control", {"type": "control"}, "itself"),
+        Probe("resolv_conf", vantage, "resolv-conf", {"type": "resolv_conf"}, "/etc/resolv.conf"),
+    ]
+    api = scope.snapshot.api_server
+    if api and api.cluster_ips and api.ports:
+        address, number = api.cluster_ips[0], api.ports[0].port
+        task = {"type": "tcp", "address": address, "port": number, "timeout": EXCHANGE}
+        probes.append(Probe("api_server", vantage, "api-server", task, host_port(address, number)))
+    return probes
+
+
+# ----- data path
+
+
+def _ask(scope: Scope, port: ServicePort, number: int, repeat: int = 1, **where: str) -> Task:
+    """The task for one TCP port: HTTP where it speaks that, else a mere connection."""
+    if port not in scope.http:
+        return {"type": "tcp", **where, "port": number, "timeout": EXCHANGE}
+    expect = scope.question.expect
+    return {
+        "type": "http",
+        **where,
+        "port": number,
+        "method": "GET",
+        "path": expect.path,
+        "host": expect.host or scope.service.name,
+        "headers": {},
+        "repeat": repeat,
+        "contains": list(expect.contains),
+        "identity_header": expect.identity_header or None,
+        "timeout": EXCHANGE,
+    }
+
+
+def direct_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
+    """Every endpoint at its own address, whatever proxies make of the Service."""
+    able = [endpoint for endpoint in scope.snapshot.endpoints if endpoint.ready and endpoint.serving]
+    probes = []
+    for endpoint in able[:: max(1, math.ceil(len(able) / MOST_DIRECT))]:
+        for port in tcp_ports(scope.service):
+            number = endpoint.port(port.name)
+            if number is not None:
+                target = host_port(endpoint.address, number)
+                task = _ask(scope, port, number, address=endpoint.address)
+                probes.append(Probe("direct", vantage, f"direct/{port.port}/{target}", task, target, port, endpoint))
+    return probes
+
+
+def cluster_ip_probes(scope: Scope, vantage: Vantage, node: Node) -> list[Probe]:
+    """The Service's own addresses, with as many connections as it takes to see every endpoint."""
+    service, probes = scope.service, []
+    for address in service.cluster_ips:
+        for port in tcp_ports(service):
+            behind = scope.behind(port, family_of(address))
+            reach = reachable(service, behind, node)
+            if not reach:
+                continue  # Nothing can answer: that is for the checks of the endpoints to say.
+            alike = sum(set(reachable(service, behind, other)) == set(reach) for other in scope.clients)
+            repeat = AFFINITY_CONNECTIONS if service.session_affinity else connections_per_client(len(reach), alike)
+            target = host_port(address, port.port)
+            task = _ask(scope, port, port.port, repeat, address=address)
+            probes.append(Probe("cluster_ip", vantage, f"cluster-ip/{target}", task, target, port, reach=reach))
+    return probes
+
+
+def by_name_probes(scope: Scope, vantage: Vantage, node: Node) -> list[Probe]:
+    """HTTP to the name that an application of this client would use."""
+    service, probes = scope.service, []
+    near = vantage.namespace == service.namespace
+    name = service.name if near else f"{service.name}.{service.namespace}"
+    for port in scope.http:
+        behind = [endpoint for family in service.families for endpoint in scope.behind(port, family)]
+        reach = tuple(e for e in behind if e.ready) if service.headless else reachable(service, behind, node)
+        if reach:
+            # No proxy translates the port of a headless Service: its clients must use the pods' own.
+            number = reach[0].port(port.name) or port.port if service.headless else port.port
+            task = _ask(scope, port, number, name=name)
+            target = f"{name}:{number}"
+            probes.append(Probe("name", vantage, f"name/{target}", task, target, port, reach=reach))
+    return probes
+
+
+def node_port_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
+    """The port that the Service opens on each node, at the nodes' own addresses."""
+    clients = {node.name for node in scope.clients}
+    targets = [node for node in scope.snapshot.nodes if node.ready]
+    # The clients' own nodes first: a failure there and not elsewhere tells most.
+    targets.sort(key=lambda node: (node.name not in clients, node.name))
+    probes = []
+    for node in targets[:MOST_NODE_PORT_TARGETS]:
+        for address in node.addresses:
+            for port in tcp_ports(scope.service):
+                if port.node_port and _answers_at(scope, node, port, family_of(address)):
+                    task = _ask(scope, port, port.node_port, address=address)
+                    target = host_port(address, port.node_port)
+                    probe_id = f"node-port/{target}"
+                    probes.append(Probe("node_port", vantage, probe_id, task, target, port, node=node.name))
+    return probes
+
+
+def _answers_at(scope: Scope, node: Node, port: ServicePort, family: str) -> bool:
+    """Whether every client must get an answer at `node`'s port.
+
+    Under externalTrafficPolicy Local that is certain only where `node` has an endpoint itself; elsewhere it depends
+    on whether the proxy takes the client for an outsider.
+    """
+    return bool(reachable(scope.service, scope.behind(port, family), node, node_port=True))

@@ -1,0 +1,170 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change in any release.
+"""The question a verification answers: which Service, which checks, from where, and what is expected."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ..kube.errors import OptionError
+
+LAYERS = ("endpoints", "environment", "dns", "http")
+
+_CLIENT: dict[str, dict[str, t.Any]] = {
+    "namespace": {"type": "str"},
+    "labels": {"type": "dict"},
+    "service_account": {"type": "str"},
+    "image": {"type": "str", "default": "python:3.14"},
+    "image_pull_policy": {"type": "str", "choices": ["Always", "IfNotPresent", "Never"], "default": "IfNotPresent"},
+    "image_pull_secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
+}
+
+_EXPECT: dict[str, dict[str, t.Any]] = {
+    "status": {"type": "list", "elements": "int", "default": [200]},
+    "path": {"type": "str", "default": "/"},
+    "host": {"type": "str"},
+    "contains": {"type": "list", "elements": "str", "default": []},
+    "http_ports": {"type": "list", "elements": "str"},
+    "identity_header": {"type": "str", "default": "Served-By"},
+    "ready_endpoints": {"type": "int"},
+    "min_nodes": {"type": "int"},
+    "owner": {"type": "str"},
+}
+
+# Argument spec that the five judging modules share; `verify` adds `checks`.
+OPTIONS: dict[str, dict[str, t.Any]] = {
+    "name": {"type": "str", "required": True, "aliases": ["service"]},
+    "namespace": {"type": "str", "required": True},
+    "nodes": {"type": "list", "elements": "str"},
+    "max_nodes": {"type": "int", "default": 5},
+    "client": {"type": "dict", "options": _CLIENT, "apply_defaults": True},
+    "other_namespace": {"type": "str"},
+    "expect": {"type": "dict", "options": _EXPECT, "apply_defaults": True},
+    "cluster_domain": {"type": "str"},
+    "dns_service": {"type": "str", "default": "kube-system/kube-dns"},
+    "max_pods": {"type": "int", "default": 10},
+    "timeout": {"type": "int", "default": 60},
+    "fail_on": {"type": "str", "choices": ["never", "fail", "inconclusive", "warn"], "default": "inconclusive"},
+    "dest": {"type": "path"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The pod that asks, as far as others may judge it: network policies and meshes look at its labels and account."""
+
+    namespace: str
+    labels: t.Mapping[str, str] = field(default_factory=dict)
+    service_account: str = ""
+    image: str = ""
+    image_pull_policy: str = "IfNotPresent"
+    image_pull_secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Expectations:
+    """What a good answer looks like.
+
+    Attributes:
+        host: the Host header; the Service's name when empty.
+        http_ports: names or numbers of the Service's ports that speak HTTP; None leaves it to the ports themselves.
+        identity_header: the response header by which a backend tells its own name, empty where none does.
+        ready_endpoints: how many endpoints must be ready; None accepts any number but 0.
+        min_nodes: over how many nodes they must be spread; None accepts any.
+        owner: the workload all selected pods must belong to, e.g. `Deployment web`; empty accepts any.
+    """
+
+    status: tuple[int, ...] = (200,)
+    path: str = "/"
+    host: str = ""
+    contains: tuple[str, ...] = ()
+    http_ports: tuple[str, ...] | None = None
+    identity_header: str = "Served-By"
+    ready_endpoints: int | None = None
+    min_nodes: int | None = None
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One verification, as asked.
+
+    Attributes:
+        layers: which layers of checks to judge.
+        nodes: client nodes by name; empty lets :func:`plan.client_nodes` choose at most `max_nodes`.
+        other_namespace: where a second client asks from, empty for none.
+        domain: the cluster's DNS domain; empty until it is known.
+        dns: namespace and name of the cluster's DNS Service.
+        max_pods: in how many pods the environment is read.
+        timeout: seconds for everything.
+    """
+
+    namespace: str
+    name: str
+    client: Client
+    layers: tuple[str, ...] = LAYERS
+    nodes: tuple[str, ...] = ()
+    max_nodes: int = 5
+    other_namespace: str = ""
+    expect: Expectations = field(default_factory=Expectations)
+    domain: str = ""
+    dns: tuple[str, str] = ("kube-system", "kube-dns")
+    max_pods: int = 10
+    timeout: float = 60.0
+
+    @property
+    def probes(self) -> bool:
+        """Whether answering needs probe pods."""
+        return any(layer != "environment" for layer in self.layers)
+
+
+def question(params: t.Mapping[str, t.Any], layers: t.Sequence[str]) -> Question:
+    """The question out of a module's parameters.
+
+    Raises:
+        OptionError: a value cannot work.
+    """
+    client, expect = dict(params["client"] or {}), dict(params["expect"] or {})
+    dns_namespace, slash, dns_name = params["dns_service"].partition("/")
+    if not (dns_namespace and slash and dns_name):
+        raise OptionError(f"dns_service: {params['dns_service']!r} is not of the form namespace/name")
+    for option in ("timeout", "max_nodes", "max_pods"):
+        if params[option] < 1:
+            raise OptionError(f"{option}: {params[option]} given, at least 1 expected")
+    if not expect["path"].startswith("/"):
+        raise OptionError(f"expect.path: {expect['path']!r} given, a path that starts with / expected")
+    return Question(
+        namespace=params["namespace"],
+        name=params["name"],
+        client=Client(
+            namespace=client["namespace"] or params["namespace"],
+            labels={key: str(value) for key, value in (client["labels"] or {}).items()},
+            service_account=client["service_account"] or "",
+            image=client["image"],
+            image_pull_policy=client["image_pull_policy"],
+            image_pull_secrets=tuple(client["image_pull_secrets"]),
+        ),
+        layers=tuple(layer for layer in LAYERS if layer in layers),
+        nodes=tuple(dict.fromkeys(params["nodes"] or ())),
+        max_nodes=params["max_nodes"],
+        other_namespace=params["other_namespace"] or "",
+        expect=Expectations(
+            status=tuple(expect["status"]),
+            path=expect["path"],
+            host=expect["host"] or "",
+            contains=tuple(expect["contains"]),
+            http_ports=None if expect["http_ports"] is None else tuple(expect["http_ports"]),
+            identity_header=expect["identity_header"] or "",
+            ready_endpoints=expect["ready_endpoints"],
+            min_nodes=expect["min_nodes"],
+            owner=expect["owner"] or "",
+        ),
+        domain=(params["cluster_domain"] or "").strip("."),
+        dns=(dns_namespace, dns_name),
+        max_pods=params["max_pods"],
+        timeout=float(params["timeout"]),
+    )

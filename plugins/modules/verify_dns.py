@@ -1,0 +1,136 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Module: does the name of a Service lead to it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: verify_dns
+short_description: Prove that a Service's names lead to it, from every DNS server
+version_added: 0.1.0
+author:
+  - The plumbline.kubernetes authors (@plumbline)
+description:
+  - Looks up the short name, C(name.namespace), C(name.namespace.svc) and the full name through the resolver of a
+    client. The answers must equal the Service's addresses.
+  - Asks the DNS Service of the cluster and each server behind it, over UDP and TCP. Address records, SRV records of
+    named ports, pointers, and names that must not exist.
+  - A headless Service's records must equal its ready endpoints.
+  - The same as M(plumbline.kubernetes.verify) with O(plumbline.kubernetes.verify#module:checks=dns).
+extends_documentation_fragment:
+  - plumbline.kubernetes.auth
+  - plumbline.kubernetes.attributes
+  - plumbline.kubernetes.verify
+attributes:
+  check_mode:
+    support: none
+    details: Runs nothing in check mode and says what it would do.
+  diff_mode:
+    support: none
+    details: Judges only, so there is nothing to compare.
+  idempotent:
+    support: full
+    details: Never changes anything, apart from the file O(dest) on the host it runs on.
+seealso:
+  - module: plumbline.kubernetes.verify
+  - module: plumbline.kubernetes.verify_endpoints
+  - module: plumbline.kubernetes.verify_environment
+  - module: plumbline.kubernetes.verify_http
+"""
+
+EXAMPLES = r"""
+- name: The name leads to the Service, from two namespaces
+  plumbline.kubernetes.verify_dns:
+    name: my-nginx
+    namespace: demo
+    other_namespace: default
+"""
+
+RETURN = r"""
+msg:
+  description: One line that stands alone. What was judged, how much of it was good, and the worst findings.
+  returned: always
+  type: str
+  sample: "Service demo/my-nginx: 15 pass from 3 node(s)"
+summary:
+  description: How many findings there are of each status.
+  returned: when something was judged
+  type: dict
+  sample: {"pass": 20, "fail": 0, "warn": 0, "skipped": 1, "inconclusive": 0}
+findings:
+  description: What is not good, worst first. Everything else is in the file O(dest).
+  returned: when something was judged
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: Stable name of the check.
+      type: str
+      sample: DN-03
+    layer:
+      description: Which of the checks it belongs to.
+      type: str
+    status:
+      description: V(fail), V(warn) or V(inconclusive).
+      type: str
+    message:
+      description: What was found.
+      type: str
+    observed:
+      description: What is.
+      type: raw
+    expected:
+      description: What should be.
+      type: raw
+    object:
+      description: The object that it is about.
+      type: str
+    field:
+      description: The field or address of that object.
+      type: str
+    cause:
+      description: Why it is so and what to do, where that is known.
+      type: str
+    evidence:
+      description: Further facts.
+      type: dict
+nodes:
+  description: The nodes that were asked from.
+  returned: when something was judged
+  type: list
+  elements: str
+elapsed:
+  description: Seconds it took.
+  returned: when something was judged
+  type: float
+dest:
+  description: The file with all findings.
+  returned: when O(dest) is given
+  type: str
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.module import judge
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import OPTIONS
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
+
+
+def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
+    """Judge this layer."""
+    return judge(module, cluster, ["dns"])
+
+
+def main() -> None:
+    """Entry point."""
+    run(OPTIONS, action)
+
+
+if __name__ == "__main__":
+    main()
