@@ -215,7 +215,7 @@ def job(name: str, run_id: str, client: Client, argv: t.Sequence[str], options: 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What to do next about one client: `wait`, `ask` (the events), `read` (the log) or `fail`."""
+    """What to do next about one client: `wait`, `ask` (the events), `follow` or `read` (the log), or `fail`."""
 
     step: str
     text: str = ""
@@ -244,7 +244,7 @@ def progress(pod: Body | None, age: float, client: Client, options: Options) -> 
         return Progress("fail", "the pod was deleted by somebody else before it was done")
     if "running" in state:
         over = age >= options.timeout
-        return Progress("fail" if over else "wait", f"the agent is still running after {age:.0f} s")
+        return Progress("fail" if over else "follow", f"the agent is still running after {age:.0f} s")
     return _waiting(status, state.get("waiting") or {}, age, client, options)
 
 
@@ -441,6 +441,8 @@ class _Round(t.Generic[C]):
         self.created: dict[C, float] = {}
         self.asked: dict[C, float] = {}
         self.seen: set[str] = set()
+        self.followed: set[C] = set()
+        self.reading: dict[C, futures.Future[ProbeOutcome | None]] = {}
         self.pool = futures.ThreadPoolExecutor(max_workers=16, thread_name_prefix="probe")
         source = inspect.getsource(agent)
         for number, (client, tasks) in enumerate(plans.items()):
@@ -458,8 +460,7 @@ class _Round(t.Generic[C]):
         return [client for client in self.plans if client not in self.outcomes]
 
     def fail(self, client: C, cause: str, pod: str = "") -> None:
-        where = f"probe on node {client.node} in namespace {client.namespace}"
-        self.outcomes[client] = ProbeOutcome(cause=one_line(f"{where}: {cause}", 500), pod=pod)
+        self.outcomes[client] = ProbeOutcome(cause=one_line(f"{_where(client)}: {cause}", 500), pod=pod)
 
     def run(self) -> dict[C, ProbeOutcome]:
         creations: list[futures.Future[None]] = []
@@ -493,35 +494,54 @@ class _Round(t.Generic[C]):
         self.created[client] = time.monotonic()
 
     def collect(self, view: View, interests: t.Sequence[Interest]) -> None:
-        """Follow all pods to their ends, and read each log as soon as there is one."""
-        reading: dict[C, futures.Future[ProbeOutcome]] = {}
+        """Bring every client to an outcome.
+
+        A kubelet tells that a container has ended up to a second late, so each log is followed as soon as its container
+        runs. A log that was followed to its end without a result is read once more, when the pod says how it ended.
+        """
         deadline = time.monotonic() + self.options.timeout + 5
 
-        def news(_view: View) -> list[tuple[C, Body | None, Progress]] | None:
+        def news(_view: View) -> list[tuple[C, str, Progress]] | None:
             pods = self.pods(view, interests)
-            found = [(client, pods.get(client)) for client in self.open if client not in reading]
-            states = [(client, pod, self.progress(client, pod)) for client, pod in found]
-            return [state for state in states if state[2].step != "wait"] or (None if states else [])
+            states = [self.progress(client, pods.get(client)) for client in self.idle]
+            return [state for state in states if state[2].step != "wait"] or None
 
-        while any(client not in reading for client in self.open):
-            left = max(0.0, deadline - time.monotonic())
+        while self.open:
+            if not self.idle:
+                self.gather()
+                continue
             try:
-                states = view.wait(news, left, "the end of the probe pods")
+                states = view.wait(news, max(0.0, deadline - time.monotonic()), "the end of the probe pods")
             except WaitTimeout as error:
-                for client in self.open:
-                    if client not in reading:
-                        self.fail(client, str(error))
-                break
+                for client in self.idle:
+                    self.fail(client, str(error))
+                continue
             for client, pod, state in states:
-                name = ((pod or {}).get("metadata") or {}).get("name", "")
-                if state.step == "fail":
-                    self.fail(client, state.text, name)
-                elif state.step == "ask":
-                    self.ask(client)
-                else:
-                    reading[client] = self.pool.submit(self.read, client, name, state.text)
-        for client, reader in reading.items():
-            self.outcomes[client] = reader.result()
+                self.act(client, pod, state)
+
+    @property
+    def idle(self) -> list[C]:
+        """Clients without an outcome whose log nobody is reading."""
+        return [client for client in self.open if client not in self.reading]
+
+    def act(self, client: C, pod: str, state: Progress) -> None:
+        if state.step == "fail":
+            self.fail(client, state.text, pod)
+        elif state.step == "ask":
+            self.ask(client)
+        elif state.step == "follow":
+            self.followed.add(client)
+            self.reading[client] = self.pool.submit(self.follow, client, pod)
+        else:
+            self.reading[client] = self.pool.submit(self.read, client, pod, state.text)
+
+    def gather(self) -> None:
+        """Wait for what is being read."""
+        for client, reader in self.reading.items():
+            outcome = reader.result()
+            if outcome:
+                self.outcomes[client] = outcome
+        self.reading.clear()
 
     def pods(self, view: View, interests: t.Sequence[Interest]) -> dict[C, Body]:
         """The newest pod of each client."""
@@ -535,14 +555,17 @@ class _Round(t.Generic[C]):
                 self.seen.add(name)
         return pods
 
-    def progress(self, client: C, pod: Body | None) -> Progress:
+    def progress(self, client: C, pod: Body | None) -> tuple[C, str, Progress]:
+        """The client, its pod's name, and what to do next."""
+        name = pod["metadata"]["name"] if pod else ""
         now = time.monotonic()
         if pod is None and self.jobs[client]["metadata"]["name"] in self.seen:
-            return Progress("fail", "the pod was removed by somebody else before it was done")
+            return client, name, Progress("fail", "the pod was removed by somebody else before it was done")
         state = progress(pod, now - self.created[client], client, self.options)
-        if state.step == "ask" and now - self.asked.get(client, 0.0) < ASK_AFTER:
-            return Progress("wait", state.text)
-        return state
+        just_asked = state.step == "ask" and now - self.asked.get(client, 0.0) < ASK_AFTER
+        if just_asked or (state.step == "follow" and client in self.followed):
+            state = Progress("wait", state.text)
+        return client, name, state
 
     def ask(self, client: C) -> None:
         """Whether the Job controller said why there is no pod: quota, Pod Security, a webhook."""
@@ -556,6 +579,27 @@ class _Round(t.Generic[C]):
             if event.get("reason") == "FailedCreate":
                 self.fail(client, f"the pod was refused: {event.get('message')}")
 
+    def follow(self, client: C, pod: str) -> ProbeOutcome | None:
+        """The outcome as soon as the log holds it whole; None where it ends without."""
+        log, marker, begin = bytearray(), f"{agent.MARKER}\n".encode(), -1
+        try:
+            for piece in self.cluster.follow_log(client.namespace, pod, CONTAINER, limit_bytes=MOST_LOG):
+                seen = len(log)
+                log += piece
+                if begin < 0:
+                    begin = log.find(marker, max(0, seen - len(marker)))
+                if begin >= 0 and log.find(b"\n", max(seen, begin + len(marker))) >= 0:
+                    break
+        except KubeError:
+            return None
+        outcome = parse(log.decode("utf-8", "replace"), self.plans[client])
+        return self.placed(client, pod, outcome) if outcome.observations else None
+
+    def placed(self, client: C, pod: str, outcome: ProbeOutcome, trouble: str = "") -> ProbeOutcome:
+        """The outcome with its pod, and with what went wrong told in full."""
+        cause = ": ".join(text for text in (trouble, outcome.cause) if text)
+        return ProbeOutcome(outcome.observations, cause and one_line(f"{_where(client)}: {cause}", 500), pod)
+
     def read(self, client: C, pod: str, trouble: str) -> ProbeOutcome:
         outcome = ProbeOutcome()
         for attempt in range(2):
@@ -568,9 +612,7 @@ class _Round(t.Generic[C]):
             if outcome.observations or attempt:
                 break
             time.sleep(0.3)  # the runtime may still be writing the log of a container that has just ended
-        where = f"probe on node {client.node} in namespace {client.namespace}"
-        cause = one_line(": ".join(filter(None, (where, trouble, outcome.cause))), 500)
-        return ProbeOutcome(outcome.observations, cause if trouble or outcome.cause else "", pod)
+        return self.placed(client, pod, outcome, trouble)
 
     def sweep(self, namespace: str) -> None:
         """Remove what killed runs left behind; the server's own clock says what is old."""
@@ -592,6 +634,10 @@ class _Round(t.Generic[C]):
         with futures.ThreadPoolExecutor(max_workers=16) as pool:
             for found in self.jobs.values():
                 pool.submit(remove_one, found)
+
+
+def _where(client: Client) -> str:
+    return f"probe on node {client.node} in namespace {client.namespace}"
 
 
 @contextlib.contextmanager

@@ -193,6 +193,25 @@ class Cluster:
             response.close()
         return data.decode("utf-8", "replace")
 
+    def follow_log(
+        self, namespace: str, pod: str, container: str | None = None, *, limit_bytes: int = 1_000_000
+    ) -> t.Iterator[bytes]:
+        """The log of a container piece by piece as it grows, until the container ends or `limit_bytes` have come."""
+        query = _query(container=container or "", follow="true", limitBytes=str(limit_bytes))
+        request = _Request("get", "GET", POD, namespace, pod, "log", query)
+        response = self._send(request, stream=True)
+        left = limit_bytes
+        try:
+            for piece in response.stream(65536):
+                yield piece[:left]
+                left -= len(piece)
+                if left <= 0:
+                    return
+        except urllib3.exceptions.HTTPError as error:
+            raise self._unreachable(request, error) from error
+        finally:
+            response.close()
+
     def may(
         self, verb: str, resource: str, namespace: str | None = None, *, group: str = "", subresource: str = ""
     ) -> bool:

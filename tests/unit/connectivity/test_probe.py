@@ -165,7 +165,7 @@ PROGRESS: list[tuple[str, Any, float, str, str]] = [
     ("image never pulled", pod(waiting={"reason": "ErrImageNeverPull"}), 0, "fail", "ErrImageNeverPull"),
     ("not an image", pod(waiting={"reason": "InvalidImageName"}), 0, "fail", "InvalidImageName"),
     ("bad configuration", pod(waiting={"reason": "CreateContainerConfigError"}), 0, "fail", "ConfigError"),
-    ("running", pod("Running", running={}), 30, "wait", ""),
+    ("running", pod("Running", running={}), 30, "follow", ""),
     ("running for ever", pod("Running", running={}), 81, "fail", "still running"),
     ("done", pod("Succeeded", terminated=ENDED), 2, "read", ""),
     ("done beside a sidecar", pod("Running", terminated=ENDED), 2, "read", ""),
@@ -528,6 +528,43 @@ def test_round_log_that_comes_late_is_read_again(api: FakeApi) -> None:
 
     api.on("POST", "/apis/batch/v1/namespaces/demo/jobs", create)
     assert run(api, HERE)[HERE].status == "ok"
+
+
+RUNNING = pod("Running", running={"startedAt": "2026-11-23T00:00:00Z"})
+
+
+def test_round_result_is_taken_while_the_container_still_counts_as_running(api: FakeApi) -> None:
+    fake = FakeCluster(api, lambda _node: RUNNING, RESULT, expected=2)
+    outcomes = run(api, HERE, THERE)
+    assert {(outcome.status, outcome.cause) for outcome in outcomes.values()} == {("ok", "")}
+    assert [request.query["follow"] for request in api.requests if request.path.endswith("/log")] == ["true"] * 2
+    assert fake.removed() == {"node-1", "node-2"}
+
+
+@pytest.mark.parametrize("first", [fake_api.text(RESULT[:60]), fake_api.closed(), status(400, "BadRequest", "no")])
+def test_round_log_that_breaks_off_is_read_at_the_end(api: FakeApi, first: fake_api.Answer) -> None:
+    fake = FakeCluster(api, lambda _node: RUNNING, RESULT)
+    followed = threading.Event()
+
+    def follow(_request: Request) -> fake_api.Answer:
+        followed.set()
+        return first
+
+    def running(request: Request) -> fake_api.Answer:
+        answer = replace(fake.watch(request), end="close")
+        api.on("GET", "/api/v1/namespaces/demo/pods/node-1/log", follow, fake_api.text(RESULT))
+        return answer
+
+    def ended(_request: Request) -> fake_api.Answer:
+        assert followed.wait(20)
+        labels = {probe.JOB_NAME_LABEL: fake.jobs["node-1"]["metadata"]["name"]}
+        metadata = {"name": "node-1", "namespace": "demo", "resourceVersion": "3", "labels": labels}
+        return stream([event("MODIFIED", {**DONE, "metadata": metadata})], end="hang")
+
+    api.on("WATCH", "/api/v1/namespaces/demo/pods", running, ended, fake_api.hang())
+    outcome = run(api, HERE)[HERE]
+    assert (outcome.status, outcome.cause) == ("ok", "")
+    assert fake.removed() == {"node-1"}
 
 
 def test_round_agent_that_died_after_its_result_is_believed_and_said(api: FakeApi) -> None:
