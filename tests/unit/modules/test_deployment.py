@@ -1,0 +1,221 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How many requests `deployment` and `rollout` send, what ends their waits, and that check mode never writes."""
+
+from __future__ import annotations
+
+import copy
+import typing as t
+from collections.abc import Iterator
+
+import pytest
+
+from ansible_collections.plumbline.kubernetes.plugins.modules import deployment, rollout
+from ansible_collections.plumbline.kubernetes.tests.unit.fake_api import FakeApi, event, hang, reply, status, stream
+from ansible_collections.plumbline.kubernetes.tests.unit.module_runner import run_module
+
+APPS, CORE = "/apis/apps/v1/namespaces/demo", "/api/v1/namespaces/demo"
+WEB, DEPLOYMENTS, SETS = f"{APPS}/deployments/web", f"{APPS}/deployments", f"{APPS}/replicasets"
+PODS, EVENTS = f"{CORE}/pods", f"{CORE}/events"
+SCALERS = "/apis/autoscaling/v2/namespaces/demo/horizontalpodautoscalers"
+MISSING = status(404, "NotFound", 'deployments.apps "web" not found')
+DONE = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2}
+
+Object = dict[str, t.Any]
+
+
+def web(*, image: str = "nginx:1", progress: Object | None = None, **spec: t.Any) -> Object:
+    """The Deployment as the server has it after our own apply of image and replicas."""
+    fields = {
+        "f:spec": {
+            "f:replicas": {},
+            "f:template": {"f:spec": {"f:containers": {'k:{"name":"web"}': {".": {}, "f:image": {}, "f:name": {}}}}},
+        }
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": "web",
+            "namespace": "demo",
+            "uid": "d1",
+            "generation": 1,
+            "resourceVersion": "5",
+            "annotations": {"deployment.kubernetes.io/revision": "1"},
+            "managedFields": [{"manager": "plumbline", "operation": "Apply", "fieldsV1": fields}],
+        },
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": {"run": "web"}},
+            "template": {"metadata": {}, "spec": {"containers": [{"name": "web", "image": image}]}},
+            **spec,
+        },
+        "status": DONE if progress is None else progress,
+    }
+
+
+def listing(*items: Object) -> t.Any:
+    return reply({"metadata": {"resourceVersion": "7"}, "items": list(items)})
+
+
+def owned(name: str, by: str, **rest: t.Any) -> Object:
+    metadata = {"name": name, "namespace": "demo", "uid": name, "resourceVersion": "6"}
+    owners = [{"uid": by, "controller": True, "kind": "ReplicaSet"}]
+    return {"metadata": {**metadata, "ownerReferences": owners}, **rest}
+
+
+def replica_set(revision: int) -> Object:
+    item = owned(f"web-{revision}", "d1", spec={"template": {"metadata": {}, "spec": {"containers": ["old"]}}})
+    item["metadata"]["annotations"] = {"deployment.kubernetes.io/revision": str(revision)}
+    return item
+
+
+def waiting_pod(reason: str, **spec: t.Any) -> Object:
+    state = {"waiting": {"reason": reason, "message": "the kubelet's words"}}
+    status_ = {"containerStatuses": [{"name": "web", "state": state}]}
+    return owned("web-1-x", "web-1", spec=spec, status=status_)
+
+
+@pytest.fixture
+def api() -> Iterator[FakeApi]:
+    with FakeApi() as server:
+        server.on("GET", WEB, reply(web()))
+        server.on("PATCH", WEB, reply(web()))
+        server.on("DELETE", WEB, reply({}))
+        server.on("GET", DEPLOYMENTS, listing(web()))
+        server.on("GET", SETS, listing(replica_set(1)))
+        server.on("GET", PODS, listing())
+        server.on("GET", EVENTS, listing())
+        server.on("GET", SCALERS, listing())
+        for path in (DEPLOYMENTS, SETS, PODS):
+            server.on("WATCH", path, hang())
+        yield server
+
+
+def run(api: FakeApi, module: t.Any, **options: t.Any) -> Object:
+    return run_module(module, api, name="web", namespace="demo", **options)
+
+
+def test_a_run_that_changes_nothing_costs_one_get_and_one_patch(api: FakeApi) -> None:
+    result = run(api, deployment, image="nginx:1", replicas=2)
+    assert result["changed"] is False
+    assert result["rollout"] == {
+        "revision": 1,
+        "replicas": 2,
+        "updated": 2,
+        "ready": 2,
+        "available": 2,
+        "paused": False,
+    }
+    assert api.sent() == [f"GET {WEB}", f"PATCH {WEB}"]
+
+
+def test_a_creation_costs_the_same_plus_the_wait(api: FakeApi) -> None:
+    api.on("GET", WEB, MISSING)
+    run(api, deployment, image="nginx:1", wait=False)
+    assert api.sent() == [f"GET {WEB}", f"PATCH {WEB}"]
+
+
+def test_a_wait_lists_once_and_watches(api: FakeApi) -> None:
+    api.on("PATCH", WEB, reply(web(image="nginx:2", progress={})))
+    api.on("GET", DEPLOYMENTS, listing(web(progress={})))
+    api.on("WATCH", DEPLOYMENTS, stream([event("MODIFIED", web())], end="hang"))
+    assert run(api, deployment, image="nginx:2")["rollout"]["available"] == 2
+    assert api.sent("PATCH", "POST") == [f"PATCH {WEB}"]
+    assert sorted(api.sent("GET")) == sorted([f"GET {WEB}", f"GET {DEPLOYMENTS}", f"GET {SETS}", f"GET {PODS}"])
+
+
+def test_no_autoscaler_is_looked_up_when_the_number_stays(api: FakeApi) -> None:
+    run(api, deployment, replicas=2)
+    assert f"GET {SCALERS}" not in api.sent()
+    run(api, deployment, replicas=3, wait=False)
+    assert f"GET {SCALERS}" in api.sent()
+
+
+UNFINISHED = {**DONE, "updatedReplicas": 1}
+
+
+@pytest.mark.parametrize(
+    ("pod", "words"),
+    [
+        (waiting_pod("CrashLoopBackOff"), ["pod web-1-x, container web: CrashLoopBackOff"]),
+        (waiting_pod("InvalidImageName"), ["InvalidImageName: the kubelet's words"]),
+        (
+            waiting_pod("ContainerCreating", volumes=[{"configMap": {"name": "conf"}}]),
+            ["ConfigMap demo/conf does not exist"],
+        ),
+    ],
+)
+def test_what_cannot_succeed_ends_the_wait_with_pod_container_reason_and_event(
+    api: FakeApi, pod: Object, words: list[str]
+) -> None:
+    api.on("PATCH", WEB, reply(web(image="nginx:2", progress=UNFINISHED)))
+    api.on("GET", DEPLOYMENTS, listing(web(progress=UNFINISHED)))
+    api.on("GET", PODS, listing(pod))
+    older = {"reason": "Pulled", "message": "old", "lastTimestamp": "2026-01-01T00:00:00Z"}
+    newer = {"reason": "BackOff", "message": "the newest words", "lastTimestamp": "2026-01-01T00:00:09Z"}
+    api.on("GET", EVENTS, listing(newer, older))
+    result = run(api, deployment, image="nginx:2", wait_timeout=60)
+    assert result["failed"] is True
+    for word in [*words, "Deployment demo/web", "last event: BackOff: the newest words"]:
+        assert word in result["msg"]
+    assert result["pod"] == "web-1-x"
+
+
+def test_the_end_of_patience_says_what_is_missing(api: FakeApi) -> None:
+    api.on("PATCH", WEB, reply(web(image="nginx:2", progress=UNFINISHED)))
+    api.on("GET", DEPLOYMENTS, listing(web(progress=UNFINISHED)))
+    result = run(api, deployment, image="nginx:2", wait_timeout=0)
+    assert "not rolled out within 0 s: 1 of 2 pods are of the new revision" in result["msg"]
+
+
+@pytest.mark.parametrize(
+    ("module", "options"),
+    [
+        (deployment, {"image": "nginx:2"}),
+        (deployment, {"image": "nginx:2", "force_conflicts": True, "replicas": 5}),
+        (deployment, {"state": "absent"}),
+        (rollout, {"action": "restart"}),
+        (rollout, {"action": "undo", "to_revision": 1}),
+        (rollout, {"action": "scale", "replicas": 4}),
+        (rollout, {"action": "pause"}),
+        (rollout, {"action": "resume"}),
+        (rollout, {"action": "wait"}),
+    ],
+)
+def test_check_mode_sends_no_write(api: FakeApi, module: t.Any, options: Object) -> None:
+    second = web(progress=DONE)
+    second["metadata"]["annotations"] = {"deployment.kubernetes.io/revision": "2"}
+    api.on("GET", WEB, reply(second))
+    assert not run(api, module, check=True, **options).get("failed")
+    writes = api.sent("PATCH", "POST", "PUT", "DELETE")
+    assert all(line.endswith("?dryRun") for line in writes)
+    assert not api.sent("WATCH")
+
+
+def test_a_deployment_that_is_not_there_is_named(api: FakeApi) -> None:
+    api.on("GET", WEB, MISSING)
+    assert "Deployment demo/web does not exist; create it first" in run(api, rollout)["msg"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"action": "restart", "replicas": 3}, "replicas: given with action=restart, expected action=scale"),
+        ({"action": "scale", "replicas": 3, "service": "x"}, "service: given with action=scale"),
+        ({"action": "undo", "to_revision": 9}, "revision 9 is not kept; kept are 1, present is 1"),
+        ({"action": "restart", "service": "nobody"}, "Service demo/nobody does not exist"),
+    ],
+)
+def test_options_that_do_not_fit_are_named(api: FakeApi, options: Object, words: str) -> None:
+    assert words in run(api, rollout, **options)["msg"]
+    assert not api.sent("PATCH")
+
+
+def test_a_patch_that_changes_nothing_is_no_change(api: FakeApi) -> None:
+    assert run(api, rollout, action="scale", replicas=2)["changed"] is False
+    scaled = copy.deepcopy(web())
+    scaled["spec"]["replicas"] = 4
+    api.on("PATCH", WEB, reply(scaled))
+    assert run(api, rollout, action="scale", replicas=4, wait=False)["changed"] is True
