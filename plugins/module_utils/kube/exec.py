@@ -113,7 +113,7 @@ def _open(cluster: Cluster, namespace: str, pod: str, container: str, command: t
         return websocket.create_connection(
             url,
             timeout=CONNECT_TIMEOUT,
-            header=[f"{key}: {value}" for key, value in cluster.headers().iteritems()],
+            header=_headers(cluster),
             subprotocols=["v5.channel.k8s.io", "v4.channel.k8s.io"],
             sslopt=_tls(configuration),
             **_proxy(configuration),
@@ -123,6 +123,12 @@ def _open(cluster: Cluster, namespace: str, pod: str, container: str, command: t
     except (websocket.WebSocketException, OSError, ssl.SSLError) as error:
         host = urlsplit(base).netloc
         raise ConnectionFailed(f"{where}: no stream to {host} ({type(error).__name__})") from error
+
+
+def _headers(cluster: Cluster) -> list[str]:
+    headers = cluster.headers()
+    headers["Accept"] = "*/*"  # A stream is no JSON document: asked for one, the server answers 406.
+    return [f"{key}: {value}" for key, value in headers.iteritems()]
 
 
 def _tls(configuration: t.Any) -> dict[str, t.Any]:
