@@ -1,0 +1,278 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Properties of the whole collection: everything is documented, declared, tried somewhere, and can be installed."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+import typing as t
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.plumbline.kubernetes.plugins.doc_fragments import auth
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.options import AUTH_OPTIONS
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+FQCN = "plumbline.kubernetes"
+
+MODULES = sorted(path for path in ROOT.glob("plugins/modules/*.py"))
+ROLES = sorted(path for path in ROOT.glob("roles/*") if path.is_dir())
+PLAYBOOKS = sorted(ROOT.glob("playbooks/*.yml"))
+
+# What a module may say of itself: judges decide nothing in check mode, and never change anything.
+JUDGES = {"verify", "verify_dns", "verify_endpoints", "verify_environment", "verify_http"}
+
+
+def load(path: Path) -> t.Any:
+    return yaml.safe_load(path.read_text())
+
+
+def tracked_files() -> list[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    return [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def module_documents(path: Path) -> dict[str, t.Any]:
+    """DOCUMENTATION, EXAMPLES and RETURN of a module, without importing it."""
+    found = {}
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id.isupper():
+            name = node.targets[0].id
+            if name in {"DOCUMENTATION", "EXAMPLES", "RETURN"}:
+                found[name] = yaml.safe_load(ast.literal_eval(node.value))
+    return found
+
+
+def named(paths: list[Path]) -> t.Any:
+    return pytest.mark.parametrize("path", paths, ids=[path.stem for path in paths])
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(MODULES) >= 9
+    assert {role.name for role in ROLES} >= {"expose", "kind_cluster", "nginx", "verify"}
+    assert {playbook.stem for playbook in PLAYBOOKS} >= {"quickstart", "site", "teardown", "verify"}
+
+
+# -- modules
+
+
+@named(MODULES)
+def test_module_is_documented(path: Path) -> None:
+    documents = module_documents(path)
+    documentation = documents["DOCUMENTATION"]
+    assert documentation["module"] == path.stem
+    assert not documentation["short_description"].endswith(".")
+    assert {f"{FQCN}.auth", f"{FQCN}.attributes"} <= set(documentation["extends_documentation_fragment"])
+    assert {"check_mode", "diff_mode", "idempotent"} <= set(documentation["attributes"])
+    for name, attribute in documentation["attributes"].items():
+        assert attribute["support"] == "full" or attribute.get("details"), f"{name}: say what is not supported and why"
+    assert any(f"{FQCN}.{path.stem}" in task for task in documents["EXAMPLES"])
+    assert not {"failed", "results", "skipped", "unreachable", "warnings"} & set(documents["RETURN"] or {})
+
+
+@named(MODULES)
+def test_check_mode_is_what_its_kind_promises(path: Path) -> None:
+    support = module_documents(path)["DOCUMENTATION"]["attributes"]["check_mode"]["support"]
+    assert support == ("none" if path.stem in JUDGES else "full")
+
+
+def test_action_group_has_every_module_and_extends_kubernetes_core() -> None:
+    group = load(ROOT / "meta/runtime.yml")["action_groups"]["k8s"]
+    assert sorted(entry for entry in group if isinstance(entry, str)) == [path.stem for path in MODULES]
+    assert {"metadata": {"extend_group": ["kubernetes.core.k8s"]}} in group
+
+
+def test_connection_options_are_documented_as_they_are() -> None:
+    def shape(options: dict[str, t.Any], nested: str) -> dict[str, t.Any]:
+        return {
+            name: {key: option[key] for key in ("type", "elements", "aliases", "default", "choices") if key in option}
+            | ({"options": shape(option[nested], nested)} if nested in option else {})
+            for name, option in options.items()
+        }
+
+    documented = yaml.safe_load(auth.ModuleDocFragment.DOCUMENTATION)["options"]
+    assert shape(documented, "suboptions") == shape(AUTH_OPTIONS, "options")
+
+
+def test_modules_reach_no_private_code_of_other_collections() -> None:
+    for path in ROOT.glob("plugins/**/*.py"):
+        foreign = re.findall(r"ansible_collections\.(?!plumbline\.kubernetes\b)\S+", path.read_text())
+        assert not foreign, f"{path.relative_to(ROOT)} names {foreign}"
+
+
+# -- roles and playbooks
+
+
+@named(ROLES)
+def test_role_defaults_equal_its_argument_specs(path: Path) -> None:
+    options = load(path / "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    specified = {name: option["default"] for name, option in options.items() if "default" in option}
+    defaults_file = path / "defaults/main.yml"
+    assert (load(defaults_file) or {} if defaults_file.exists() else {}) == specified
+    assert all(name.startswith(f"{path.name}_") for name in options)
+    assert all(option.get("description") for option in options.values())
+
+
+@named(ROLES)
+def test_role_says_what_it_does(path: Path) -> None:
+    spec = load(path / "meta/argument_specs.yml")["argument_specs"]["main"]
+    assert spec["short_description"]
+    assert spec["description"]
+    assert load(path / "meta/main.yml")["galaxy_info"]["description"]
+
+
+@named(PLAYBOOKS)
+def test_playbook_is_an_entry_point_not_a_program(path: Path) -> None:
+    for play in load(path):
+        if "import_playbook" in play or "ansible.builtin.import_playbook" in play:
+            continue
+        assert play["gather_facts"] is False
+        assert play["connection"] == "local"
+        assert play["vars"]["ansible_python_interpreter"] == "{{ ansible_playbook_python }}"
+        assert f"group/{FQCN}.k8s" in play["module_defaults"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [f"{FQCN}.{path.stem}" for path in MODULES]
+    + [f"{FQCN}.{path.name}" for path in ROLES]
+    + [f"{FQCN}.{path.stem}" for path in PLAYBOOKS],
+)
+def test_everything_is_tried_by_a_scenario(name: str) -> None:
+    """A scenario names it itself, or by way of a playbook or role that it names."""
+    word = re.compile(rf"{re.escape(name)}\b(?![.\w])")
+    files = [*ROOT.glob("molecule/**/*.yml"), *PLAYBOOKS, *ROOT.glob("roles/*/tasks/*.yml")]
+    assert any(word.search(path.read_text()) for path in files), f"nothing in molecule/ leads to {name}"
+
+
+# -- files
+
+
+def test_every_file_names_its_licence() -> None:
+    covered = [
+        glob for entry in tomllib.loads((ROOT / "REUSE.toml").read_text())["annotations"] for glob in entry["path"]
+    ]
+    bare = [
+        name
+        for name in tracked_files()
+        if not any(fnmatch(name, glob.replace("**/", "*")) for glob in covered)
+        and "SPDX-License-Identifier: GPL-3.0-or-later" not in (ROOT / name).read_text()[:600]
+    ]
+    assert not bare
+
+
+def test_nothing_names_the_machine_it_was_written_on() -> None:
+    """No absolute path of a developer's machine, and no host of a private index."""
+    secret = re.compile("|".join(["/wo" + "rk/", "/ro" + "ot/", "/home/" + r"\w", r"\bpy" + r"pi\.\w+\.internal"]))
+    found = [
+        f"{name}:{number}: {line.strip()}"
+        for name in tracked_files()
+        if not name.startswith("tests/kind/go/") or not name.endswith("go.sum")
+        for number, line in enumerate((ROOT / name).read_text().splitlines(), 1)
+        if secret.search(line)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_execution_environment_installs_what_the_collection_needs() -> None:
+    environment = load(ROOT / "meta/execution-environment.yml")["dependencies"]
+    collections = load(ROOT / environment["galaxy"])["collections"]
+    assert {entry["name"]: entry["version"] for entry in collections} == load(ROOT / "galaxy.yml")["dependencies"]
+    assert "kubernetes" in (ROOT / environment["python"]).read_text()
+
+
+def test_changelog_fragments_are_valid() -> None:
+    linted = subprocess.run(
+        [BIN / "antsibull-changelog", "lint"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert linted.returncode == 0, linted.stdout + linted.stderr
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The collection as a user would get it."""
+    out = tmp_path_factory.mktemp("built")
+    galaxy("collection", "build", str(ROOT), "--output-path", str(out))
+    return next(out.glob("*.tar.gz"))
+
+
+def galaxy(*arguments: str) -> str:
+    ran = subprocess.run([BIN / "ansible-galaxy", *arguments], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def test_built_collection_holds_what_users_need_and_no_more(built: Path) -> None:
+    with tarfile.open(built) as archive:
+        names = archive.getnames()
+    tops = {name.split("/")[0] for name in names}
+    assert tops <= {
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "FILES.json",
+        "LICENSE",
+        "MANIFEST.json",
+        "README.md",
+        "REUSE.toml",
+        "changelogs",
+        "docs",
+        "examples",
+        "meta",
+        "playbooks",
+        "plugins",
+        "roles",
+    }
+    assert not [name for name in names if name.endswith(".pyc")]
+
+
+def test_installed_collection_is_usable(built: Path, tmp_path: Path) -> None:
+    """Installed into an empty folder, each module, role and playbook can be found and is documented."""
+    galaxy("collection", "install", str(built), "--no-deps", "--offline", "--collections-path", str(tmp_path))
+    environment = os.environ | {"ANSIBLE_COLLECTIONS_PATH": str(tmp_path), "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp")}
+
+    def documented(kind: str) -> dict[str, t.Any]:
+        names = json.loads(ansible_doc("--list", "--type", kind, FQCN, "--json"))
+        return json.loads(ansible_doc("--type", kind, *names, "--json")) if names else {}
+
+    def ansible_doc(*arguments: str) -> str:
+        ran = subprocess.run(
+            [BIN / "ansible-doc", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment,
+            cwd=tmp_path,
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    assert sorted(documented("module")) == [f"{FQCN}.{path.stem}" for path in MODULES]
+    assert sorted(documented("role")) == [f"{FQCN}.{path.name}" for path in ROLES]
+    listed = subprocess.run(
+        [BIN / "ansible-playbook", "--list-tasks", "-i", "localhost,", f"{FQCN}.verify"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        cwd=tmp_path,
+    )
+    assert listed.returncode == 0, listed.stderr
