@@ -270,7 +270,10 @@ options:
     description: Seconds from being told to end to being killed. By default 30 more than O(drain_seconds).
     type: int
   min_ready_seconds:
-    description: Seconds that a new pod must stay ready before it counts.
+    description:
+      - Seconds that a new pod must stay ready before it counts.
+      - A new Deployment without O(readiness_probe) gets V(2), since its containers count as ready the moment they run,
+        also when they crash a moment later.
     type: int
   revision_history_limit:
     description: Old revisions that are kept for an undo.

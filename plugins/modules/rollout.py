@@ -25,7 +25,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: A server-side dry run.
+    details: A server-side dry run. A Deployment that does not exist yet is no failure.
   diff_mode:
     support: full
     details: Shows the fields that the action sets.
@@ -98,7 +98,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 rollout:
-  description: Revision and numbers of pods.
+  description: Revision and numbers of pods. Empty in check mode, where the Deployment does not exist yet.
   returned: success
   type: dict
   sample:
@@ -173,6 +173,9 @@ def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
     live = cluster.get(DEPLOYMENT, params["name"], params["namespace"])
     if live is None:
         what = DEPLOYMENT.describe(params["name"], params["namespace"])
+        if module.check_mode:
+            # An earlier task of the play would have made it.
+            return {"changed": False, "reason": f"{what} does not exist yet", "rollout": {}}
         raise NotFound(f"{cluster.label}: {what} does not exist; create it first", status=404, reason="NotFound")
     patch, reason = _decide(module, cluster, live)
     item = live

@@ -26,6 +26,8 @@ HOSTNAME = "kubernetes.io/hostname"
 DRAIN_SECONDS = 12
 # What the application gets to end its open requests after the drain.
 SHUTDOWN_SECONDS = 30
+# Without a readiness probe a container counts as ready the moment it runs, also one that crashes a moment later.
+UNPROBED_READY_SECONDS = 2
 
 CREATION_DEFAULTS: dict[str, t.Any] = {
     "replicas": 1,
@@ -90,6 +92,8 @@ def build(options: Options, live: Body | None) -> Body:
     creating = live is None
     if creating:
         options = {**options, **{key: _default(options, key) for key in CREATION_DEFAULTS}}
+        if options.get("min_ready_seconds") is None and not options.get("readiness_probe"):
+            options["min_ready_seconds"] = UNPROBED_READY_SECONDS
         if not options.get("image"):
             raise OptionError(f"image: omitted, but Deployment {options['name']} does not exist yet; give an image")
     labels = _selector(options, live)

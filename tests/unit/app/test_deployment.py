@@ -52,6 +52,15 @@ def test_a_new_deployment_loses_no_request_by_default():
     assert body["metadata"]["labels"] == {"app.kubernetes.io/name": "web"}
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [({}, 2), ({"min_ready_seconds": 0}, 0), ({"readiness_probe": PROBE}, None), ({"min_ready_seconds": 5}, 5)],
+)
+def test_a_container_that_nobody_probes_must_stay_up_for_a_moment(options, expected):
+    assert build({**BASE, "image": "nginx:1", **options}, None)["spec"].get("minReadySeconds") == expected
+    assert "minReadySeconds" not in build(BASE, live())["spec"]
+
+
 def test_an_existing_one_gets_only_what_is_given():
     body = build({**BASE, "image": "nginx:2"}, live())
     assert body == {

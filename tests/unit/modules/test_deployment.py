@@ -197,6 +197,7 @@ def test_check_mode_sends_no_write(api: FakeApi, module: t.Any, options: Object)
 def test_a_deployment_that_is_not_there_is_named(api: FakeApi) -> None:
     api.on("GET", WEB, MISSING)
     assert "Deployment demo/web does not exist; create it first" in run(api, rollout)["msg"]
+    assert run(api, rollout, check=True)["changed"] is False
 
 
 @pytest.mark.parametrize(
