@@ -54,7 +54,7 @@ MOST_LOG = agent.LIMITS["result"] + 50_000
 CONTROLLER_PATIENCE = 15.0
 KUBELET_PATIENCE = 10.0
 IMAGE_GRACE = 5.0
-ASK_AFTER = 1.0
+ASK_AFTER = 0.5
 # Beyond the agent's own budget: start of the interpreter, and the agent's own watchdog.
 RUN_MARGIN = 10.0
 TTL_AFTER_FINISHED = 60
@@ -272,7 +272,8 @@ def _waiting(status: Body, waiting: Body, age: float, client: Client, options: O
             " is the node there and ready?",
         )
     if age >= options.start_timeout:
-        return Progress("fail", f"the container did not start within {options.start_timeout:g} s: {reason} {message}")
+        hint = message or f"is image {options.image} still being pulled?"
+        return Progress("fail", f"the container did not start within {options.start_timeout:g} s: {reason}: {hint}")
     return Progress("wait", f"the container has not started: {reason or 'no status yet'} {message}")
 
 

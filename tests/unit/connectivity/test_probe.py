@@ -152,7 +152,7 @@ def rejected(reason: str) -> dict[str, Any]:
 ENDED = {"exitCode": 0, "reason": "Completed"}
 NO_PYTHON = 'exec: "python3": executable file not found in $PATH'
 PROGRESS: list[tuple[str, Any, float, str, str]] = [
-    ("no pod yet", None, 0.5, "wait", ""),
+    ("no pod yet", None, 0.4, "wait", ""),
     ("no pod after a while", None, 1.5, "ask", ""),
     ("no pod after long", None, 16, "fail", "created no pod"),
     ("not taken up yet", pod(started=False), 5, "wait", ""),
