@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from kubernetes.config import incluster_config
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.connection import connection
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.errors import ConfigError, one_line
@@ -115,6 +116,20 @@ def test_what_cannot_work_is_one_line_naming_the_option(options, words):
     assert "a-long-secret-token" not in text
     for word in words:
         assert word in text
+
+
+def test_in_a_pod_without_a_kubeconfig_the_service_account_is_used(tmp_path, monkeypatch):
+    (tmp_path / "token").write_text("the-token-of-the-pod")
+    (tmp_path / "ca.crt").write_text("ca")
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
+    environment = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
+    for name, value in {**environment, "HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    link = connection(resolve({}, {}), environment)
+    assert link.label == "the pod's service account at https://10.96.0.1:443"
+    assert "the-token-of-the-pod" in str(link.configuration.get_api_key_with_prefix("authorization"))
 
 
 def test_a_file_that_is_no_kubeconfig(tmp_path):
