@@ -129,7 +129,7 @@ def test_in_a_pod_without_a_kubeconfig_the_service_account_is_used(tmp_path, mon
     monkeypatch.delenv("KUBECONFIG", raising=False)
     link = connection(resolve({}, {}), environment)
     assert link.label == "the pod's service account at https://10.96.0.1:443"
-    assert "the-token-of-the-pod" in str(link.configuration.get_api_key_with_prefix("authorization"))
+    assert "the-token-of-the-pod" in str(link.configuration.auth_settings())
 
 
 def test_a_file_that_is_no_kubeconfig(tmp_path):
