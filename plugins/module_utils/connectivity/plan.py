@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from .plan_dns import name_probes, record_probes
 from .ports import tcp_ports
 from .question import Question
-from .reach import connections_per_client, reachable
+from .reach import connections_per_client, reachable, ready_or_serving
 from .scope import EXCHANGE, Probe, Scope, Task, Vantage
 from .snapshot import Node, ServicePort, Snapshot, family_of, host_port
 
@@ -188,7 +188,7 @@ def node_port_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
     for node in targets[:MOST_NODE_PORT_TARGETS]:
         for address in node.addresses:
             for port in tcp_ports(scope.service):
-                if port.node_port and _answers_at(scope, node, port, family_of(address)):
+                if port.node_port and _must_answer(scope, vantage, node, port, family_of(address)):
                     task = _ask(scope, port, port.node_port, address=address)
                     target = host_port(address, port.node_port)
                     probe_id = f"node-port/{target}"
@@ -196,10 +196,16 @@ def node_port_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
     return probes
 
 
-def _answers_at(scope: Scope, node: Node, port: ServicePort, family: str) -> bool:
-    """Whether every client must get an answer at `node`'s port.
+def _must_answer(scope: Scope, vantage: Vantage, node: Node, port: ServicePort, family: str) -> bool:
+    """Whether a client must get an answer at `node`'s port.
 
-    Under externalTrafficPolicy Local that is certain only where `node` has an endpoint itself; elsewhere it depends
-    on whether the proxy takes the client for an outsider.
+    Under externalTrafficPolicy Local a node serves pods like everybody in the cluster, and outsiders from its own
+    endpoints only. What a pod of another node is depends on the network: where its address is not translated, it counts
+    as an insider, and the answer of an endpoint on a third node may then miss its way back. So such a client is asked
+    only where both roads lead to the same endpoints.
     """
-    return bool(reachable(scope.service, scope.behind(port, family), node, node_port=True))
+    behind = scope.behind(port, family)
+    if not scope.service.external_local or vantage.node == node.name:
+        return bool(ready_or_serving(behind))
+    local = reachable(scope.service, behind, node, node_port=True)
+    return bool(local) and set(local) == set(ready_or_serving(behind))

@@ -32,16 +32,17 @@ def reachable(
         node_port: judge the traffic that arrives at the node's port instead of the cluster IP.
     """
     if service.external_local if node_port else service.internal_local:
-        return _ready_or_serving([endpoint for endpoint in endpoints if endpoint.node == node.name])
+        return ready_or_serving([endpoint for endpoint in endpoints if endpoint.node == node.name])
     mode = topology_mode(endpoints, node)
     if mode == "node":
         return tuple(e for e in endpoints if e.ready and node.name in e.node_hints)
     if mode == "zone":
         return tuple(e for e in endpoints if e.ready and node.zone in e.zone_hints)
-    return _ready_or_serving(endpoints)
+    return ready_or_serving(endpoints)
 
 
-def _ready_or_serving(endpoints: t.Sequence[Endpoint]) -> tuple[Endpoint, ...]:
+def ready_or_serving(endpoints: t.Sequence[Endpoint]) -> tuple[Endpoint, ...]:
+    """The ready endpoints; where there are none, those that are terminating but still serve."""
     ready = tuple(endpoint for endpoint in endpoints if endpoint.ready)
     return ready or tuple(endpoint for endpoint in endpoints if endpoint.serving and endpoint.terminating)
 

@@ -29,7 +29,7 @@ FAIL_ON: dict[str, frozenset[str]] = {
 
 _LONGEST_TEXT = 300
 _MOST_ITEMS = 100
-_FINDINGS_IN_MESSAGE = 3
+_CHECKS_IN_MESSAGE = 3
 _ORDER = {FAIL: 0, INCONCLUSIVE: 1, WARN: 2}
 
 
@@ -166,9 +166,15 @@ class Report:
         worst = self.violated
         if not worst:
             return head
-        lines = [finding.line for finding in worst[:_FINDINGS_IN_MESSAGE]]
-        if len(worst) > _FINDINGS_IN_MESSAGE:
-            lines.append(f"and {len(worst) - _FINDINGS_IN_MESSAGE} more")
+        first: dict[str, Finding] = {}
+        for finding in worst:
+            first.setdefault(finding.id, finding)
+        lines = []
+        for check, finding in list(first.items())[:_CHECKS_IN_MESSAGE]:
+            alike = sum(other.id == check for other in worst) - 1
+            lines.append(finding.line + (f" (and {alike} more {check})" if alike else ""))
+        if len(first) > _CHECKS_IN_MESSAGE:
+            lines.append(f"and {short(list(first)[_CHECKS_IN_MESSAGE:])}")
         return f"{head}: " + " | ".join(lines)
 
     def as_result(self) -> dict[str, t.Any]:

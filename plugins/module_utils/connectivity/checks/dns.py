@@ -209,7 +209,7 @@ def _form(look: Look, check_id: str, probe: Probe, seen: Observation) -> Finding
         problem = f"{probe.target} resolves to {look.service.label} in a namespace where it should not"
     elif seen.failures:
         problem = f"{probe.label} {probe.target} does not resolve"
-    elif probe.expected is None or got == sorted(probe.expected) or not seen.ok:
+    elif probe.expected is None or not seen.ok or fits(look, set(got), set(probe.expected)):
         return None
     else:
         problem = f"{probe.label} {probe.target} resolves to other addresses than those of {look.service.label}"
@@ -222,6 +222,19 @@ def _form(look: Look, check_id: str, probe: Probe, seen: Observation) -> Finding
         expected=list(probe.expected or ()) or "no address of this Service",
         subjects=_subjects(look),
     )
+
+
+def fits(look: Look, got: set[str], wanted: set[str]) -> bool:
+    """Whether addresses equal those wanted.
+
+    The addresses of a headless Service are its endpoints: while those change, an answer is right if it has all that
+    stayed and none that was never there.
+    """
+    if not look.service.headless or ENDPOINTS not in look.touched:
+        return got == wanted
+    before, after = ({e.address for e in part.endpoints if e.ready} for part in (look.before, look.after))
+    known = {endpoint.address for endpoint in (*look.before.endpoints, *look.after.endpoints)}
+    return before & after <= got <= known
 
 
 def _ours(look: Look) -> tuple[str, ...]:
@@ -241,7 +254,7 @@ def _records(look: Look, label: str, check_id: str, title: str) -> list[Finding]
         if (probe.endpoint is None and not look.isolated(probe.vantage))
         or (probe.endpoint and look.stable(probe.endpoint))
     ]
-    bad = [(probe, seen, wrong) for probe, seen in pairs if (wrong := mismatch(look.service, probe, seen))]
+    bad = [(probe, seen, wrong) for probe, seen in pairs if (wrong := mismatch(look, probe, seen))]
     groups: dict[tuple[str, str], list[tuple[Probe, Observation, str]]] = {}
     for probe, seen, wrong in bad:
         groups.setdefault((probe.id, wrong), []).append((probe, seen, wrong))
@@ -284,14 +297,14 @@ def _cause(look: Look, probe: Probe, seen: Observation) -> str:
     return ""
 
 
-def mismatch(service: Service, probe: Probe, seen: Observation) -> str:
+def mismatch(look: Look, probe: Probe, seen: Observation) -> str:
     """What is wrong with an answer, as a phrase; empty when it is as expected or the probe came to no end."""
     if seen.failures:
         return failure(seen)
     if not seen.ok or probe.expected is None:
         return ""
     rcode, answers = str(seen.value.get("rcode")), [str(answer) for answer in seen.value.get("answers") or []]
-    got = {_comparable(service, probe, answer) for answer in answers}
+    got = {_comparable(look.service, probe, answer) for answer in answers}
     wanted = set(probe.expected)
     if probe.label == "absent":
         return "" if rcode == "NXDOMAIN" or (rcode == "NOERROR" and not got) else f"{rcode} {short(got)}"
@@ -299,6 +312,8 @@ def mismatch(service: Service, probe: Probe, seen: Observation) -> str:
         return rcode
     # A datagram holds what fits; the rest is asked for over TCP.
     if got == wanted or (seen.value.get("truncated") and got <= wanted):
+        return ""
+    if probe.task["rrtype"] in ("A", "AAAA") and wanted and fits(look, got, wanted):
         return ""
     return short(got)
 

@@ -39,6 +39,11 @@ def check(look: Look) -> list[Finding]:
     found = _nothing_to_ask(look)
     for purpose, check_id, title in _PATHS:
         found += answers(_bench, look, purpose, check_id, title)
+    if service.external_local:
+        why = (
+            "externalTrafficPolicy is Local, and a pod is an outsider to its own node never, to other nodes not always"
+        )
+        found.append(_bench.skipped("NP-06", f"NodePorts were asked only where the answer is certain: {why}"))
     if not http_ports(service, look.question.expect.http_ports):
         why = f"no port of {service.label} is known to speak HTTP (see expect.http_ports)"
         return [*found, _bench.skipped("DP-08", f"content was not compared: {why}")]
