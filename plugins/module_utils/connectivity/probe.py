@@ -243,8 +243,7 @@ def progress(pod: Body | None, age: float, client: Client, options: Options) -> 
     if (pod.get("metadata") or {}).get("deletionTimestamp"):
         return Progress("fail", "the pod was deleted by somebody else before it was done")
     if "running" in state:
-        over = age >= options.timeout
-        return Progress("fail" if over else "follow", f"the agent is still running after {age:.0f} s")
+        return Progress("follow", f"the agent is still running after {age:.0f} s")
     return _waiting(status, state.get("waiting") or {}, age, client, options)
 
 
@@ -442,7 +441,7 @@ class _Round(t.Generic[C]):
         self.created: dict[C, float] = {}
         self.asked: dict[C, float] = {}
         self.seen: set[str] = set()
-        self.followed: set[C] = set()
+        self.followed: dict[C, float] = {}
         self.reading: dict[C, futures.Future[ProbeOutcome | None]] = {}
         self.pool = futures.ThreadPoolExecutor(max_workers=16, thread_name_prefix="probe")
         source = inspect.getsource(agent)
@@ -531,7 +530,7 @@ class _Round(t.Generic[C]):
         elif state.step == "ask":
             self.ask(client)
         elif state.step == "follow":
-            self.followed.add(client)
+            self.followed[client] = time.monotonic()
             self.reading[client] = self.pool.submit(self.follow, client, pod)
         else:
             self.reading[client] = self.pool.submit(self.read, client, pod, state.text)
@@ -563,9 +562,11 @@ class _Round(t.Generic[C]):
         if pod is None and self.jobs[client]["metadata"]["name"] in self.seen:
             return client, name, Progress("fail", "the pod was removed by somebody else before it was done")
         state = progress(pod, now - self.created[client], client, self.options)
-        just_asked = state.step == "ask" and now - self.asked.get(client, 0.0) < ASK_AFTER
-        if just_asked or (state.step == "follow" and client in self.followed):
-            state = Progress("wait", state.text)
+        if state.step == "ask" and now - self.asked.get(client, 0.0) < ASK_AFTER:
+            return client, name, Progress("wait", state.text)
+        if state.step == "follow" and client in self.followed:
+            over = now - self.followed[client] > self.options.budget + RUN_MARGIN
+            return client, name, Progress("fail" if over else "wait", state.text)
         return client, name, state
 
     def ask(self, client: C) -> None:

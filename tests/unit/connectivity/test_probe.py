@@ -166,7 +166,6 @@ PROGRESS: list[tuple[str, Any, float, str, str]] = [
     ("not an image", pod(waiting={"reason": "InvalidImageName"}), 0, "fail", "InvalidImageName"),
     ("bad configuration", pod(waiting={"reason": "CreateContainerConfigError"}), 0, "fail", "ConfigError"),
     ("running", pod("Running", running={}), 30, "follow", ""),
-    ("running for ever", pod("Running", running={}), 81, "fail", "still running"),
     ("done", pod("Succeeded", terminated=ENDED), 2, "read", ""),
     ("done beside a sidecar", pod("Running", terminated=ENDED), 2, "read", ""),
     ("done and being removed", pod("Succeeded", gone=True, terminated=ENDED), 2, "read", ""),
@@ -564,6 +563,16 @@ def test_round_log_that_breaks_off_is_read_at_the_end(api: FakeApi, first: fake_
     api.on("WATCH", "/api/v1/namespaces/demo/pods", running, ended, fake_api.hang())
     outcome = run(api, HERE)[HERE]
     assert (outcome.status, outcome.cause) == ("ok", "")
+    assert fake.removed() == {"node-1"}
+
+
+def test_round_agent_that_does_not_end(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when its node is lost: the pod stays Running, and its log cannot be had."""
+    fake = FakeCluster(api, lambda _node: RUNNING, "")
+    monkeypatch.setattr(probe, "RUN_MARGIN", 0.1)
+    outcome = run(api, HERE, budget=0.2)[HERE]
+    assert outcome.status == "inconclusive"
+    assert "the agent is still running after" in outcome.cause
     assert fake.removed() == {"node-1"}
 
 
