@@ -272,7 +272,8 @@ def import_images(work: Path, root: Path, images: Path) -> None:
         deadline = time.monotonic() + 30
         while not socket.exists() and daemon.poll() is None and time.monotonic() < deadline:
             time.sleep(0.1)
-        run(*ctr, "images", "import", "--local", "--discard-unpacked-layers", "--snapshotter", "overlayfs", images)
+        run(*ctr, "images", "import", "--local", "--snapshotter", "overlayfs", images)
+        run(*ctr, "content", "prune", "references")  # the layers are unpacked: their archives are not needed
         print(run(*ctr, "images", "list", "--quiet"))
     finally:
         daemon.terminate()
@@ -302,6 +303,7 @@ def main(arguments: list[str]) -> None:
     if len(arguments) != 2 or arguments[0] not in ACTIONS:
         raise SystemExit(__doc__)
     os.umask(0o022)
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
     ACTIONS[arguments[0]](Path(arguments[1]).resolve())
 
 

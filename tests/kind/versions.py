@@ -13,7 +13,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 
 # What the built images depend on; everything else here may change without a new build.
-INPUTS = ("versions.env", "versions.py", "archive.py", "assemble.py", "app", "containerd", "go", "node")
+INPUTS = ("archive.py", "assemble.py", "app", "containerd", "go", "node")
+BUILT = ("KIND", "KUBERNETES", "ETCD", "COREDNS", "PAUSE", "CONTAINERD", "NGINX", "PYTHON")
+INPUT_VERSIONS = (*(f"{name}_VERSION" for name in BUILT), "NODE_SUITE", "APP_SUITE")
 
 
 def read(path: Path = HERE / "versions.env") -> dict[str, str]:
@@ -30,6 +32,7 @@ PYTHON_TAG = f"plumbline.local/python:{VERSIONS['PYTHON_VERSION']}"
 def key() -> str:
     """A hash of all inputs of the built images, short enough for a tag."""
     digest = hashlib.sha256(ARCHITECTURE.encode())
+    digest.update(" ".join(VERSIONS[name] for name in INPUT_VERSIONS).encode())
     for name in INPUTS:
         top = HERE / name
         for path in sorted(top.rglob("*")) if top.is_dir() else [top]:

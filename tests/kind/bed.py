@@ -1,0 +1,101 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Everything that a real cluster needs on this machine.
+
+Usage: bed.py {up|venv|down|purge}
+
+up     Python environment, Docker engine, kind and images; an inventory for the cluster's roles
+venv   the Python environment only
+down   remove the cluster, and stop the Docker engine if we started it
+purge  remove the cache folder and the Python environment too
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from functools import partial
+
+import environment
+import images
+from host import CACHE, as_root, docker_answers, our_daemon, start_docker, stop_docker
+from steps import Missing, Shell, Step, finish, run
+from versions import NGINX_TAG, PYTHON_TAG, VERSIONS, node_tag
+
+LOGS = CACHE / "log"
+INVENTORY = CACHE / "inventory.yml"
+
+VENV_STEPS = [
+    Step("python packages", environment.install_packages, seconds=90),
+    Step("collections", environment.install_collections, after=("python packages",), seconds=20),
+]
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """One at a time: two runs would write the same files."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another run prepares this machine: waiting for it", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def up() -> None:
+    with alone():
+        run([*VENV_STEPS, Step("docker", start_docker, seconds=60), *images.plan()], LOGS)
+        write_variables()
+
+
+def write_variables() -> None:
+    """What the roles cannot know by themselves, for this host. JSON is YAML too."""
+    built = images.is_present(node_tag())
+    variables = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+        "kind_cluster_kind": str(images.KIND),
+        "kind_cluster_node_image": node_tag() if built else VERSIONS["KIND_NODE_IMAGE"],
+        "kind_cluster_images": [] if built else [NGINX_TAG, PYTHON_TAG],
+        "kind_cluster_network": "plumbline",
+        "kind_cluster_isolate": True,
+        "nginx_image": NGINX_TAG,
+        "verify_client_image": PYTHON_TAG,
+    }
+    inventory = {"all": {"hosts": {"localhost": variables}}}
+    INVENTORY.write_text(json.dumps(inventory, indent=2) + "\n")
+
+
+def venv() -> None:
+    with alone():
+        run(VENV_STEPS, LOGS)
+
+
+def down() -> None:
+    """Short of a Python environment, so without the role."""
+    raise NotImplementedError
+
+
+def purge() -> None:
+    raise NotImplementedError
+
+
+ACTIONS = {"up": up, "venv": venv, "down": down, "purge": purge}
+
+
+def main() -> None:
+    if len(sys.argv) != 2 or sys.argv[1] not in ACTIONS:
+        sys.exit(__doc__)
+    finish(ACTIONS[sys.argv[1]])
+
+
+if __name__ == "__main__":
+    main()
