@@ -13,13 +13,13 @@ class ModuleDocFragment:
 options: {}
 attributes:
   check_mode:
-    description: Can run in C(check_mode) and return the changed status that a real run would have, without changing anything.
+    description: Can run in C(check_mode) and return the changed status of a real run, without changing anything.
   diff_mode:
     description: Returns the details of what has changed, or in check mode would change, when run in diff mode.
   idempotent:
     description: When run twice in a row with the same options, the second run changes nothing.
   action_group:
-    description: Use C(group/plumbline.kubernetes.k8s) in C(module_defaults) to set options of all of these modules at once.
+    description: Use C(group/plumbline.kubernetes.k8s) in C(module_defaults) to set options of all of them at once.
     support: full
     membership:
       - plumbline.kubernetes.k8s

@@ -25,7 +25,7 @@ extends_documentation_fragment:
   - plumbline.kubernetes.verify
 attributes:
   check_mode:
-    support: none
+    support: partial
     details: Runs nothing in check mode and says what it would do.
   diff_mode:
     support: none

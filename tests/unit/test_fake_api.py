@@ -32,7 +32,7 @@ def ask(api: FakeApi, method: str, path: str, timeout: float = 5.0) -> tuple[int
 
 def test_answers_come_in_order_and_the_last_one_stays(api: FakeApi) -> None:
     api.on("GET", "/x", fake_api.status(429, "TooManyRequests", retry_after=0), fake_api.reply({"n": 2}))
-    assert [ask(api, "GET", "/x")[0] for _ in range(3)] == [429, 200, 200]
+    assert [ask(api, "GET", "/x")[0] for dummy in range(3)] == [429, 200, 200]
     assert api.sent() == ["GET /x"] * 3
 
 

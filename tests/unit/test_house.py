@@ -32,7 +32,7 @@ MODULES = sorted(path for path in ROOT.glob("plugins/modules/*.py"))
 ROLES = sorted(path for path in ROOT.glob("roles/*") if path.is_dir())
 PLAYBOOKS = sorted(ROOT.glob("playbooks/*.yml"))
 
-# What a module may say of itself: judges decide nothing in check mode, and never change anything.
+# Judges never change anything; in check mode they judge nothing either, and say what they would do.
 JUDGES = {"verify", "verify_dns", "verify_endpoints", "verify_environment", "verify_http"}
 
 
@@ -92,7 +92,7 @@ def test_module_is_documented(path: Path) -> None:
 @named(MODULES)
 def test_check_mode_is_what_its_kind_promises(path: Path) -> None:
     support = module_documents(path)["DOCUMENTATION"]["attributes"]["check_mode"]["support"]
-    assert support == ("none" if path.stem in JUDGES else "full")
+    assert support == ("partial" if path.stem in JUDGES else "full")
 
 
 def test_action_group_has_every_module_and_extends_kubernetes_core() -> None:
@@ -216,7 +216,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def galaxy(*arguments: str) -> str:
-    ran = subprocess.run([BIN / "ansible-galaxy", *arguments], capture_output=True, text=True, check=False)
+    # Without the folders of this machine, or it finds the collection installed already.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    ran = subprocess.run(
+        [BIN / "ansible-galaxy", *arguments], capture_output=True, text=True, check=False, env=environment
+    )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
 

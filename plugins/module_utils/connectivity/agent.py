@@ -366,7 +366,7 @@ def read_answer(sock: socket.socket, attempt: Attempt) -> Steps[dict[str, Any]]:
     body, whole = yield from read_body(reader, task.get("method") or "GET", status, headers, cap)
     contains = {marker: marker.encode("utf-8") in body for marker in task.get("contains") or ()}
     if not whole and not all(contains.values()):
-        missing = next(marker for marker, found in contains.items() if not found)
+        missing = [marker for marker, found in contains.items() if not found][0]  # noqa: RUF015
         raise Failure("limit", f"no {clean(repr(missing), 80)} in the first {cap} bytes of the body")
     notes = [f"status {status}"]
     if "location" in headers:
@@ -724,7 +724,8 @@ class Flow:
     def step(self, failure: Failure | None) -> tuple[int, int] | None:
         """Go on (or end with this failure) until the next wait; None when the exchange is over."""
         steps = self.steps
-        assert steps is not None
+        if steps is None:
+            raise AssertionError("an exchange is begun before it goes on")
         try:
             return steps.throw(failure) if failure else next(steps)
         except StopIteration as end:

@@ -111,7 +111,8 @@ class Look:
     @property
     def service(self) -> Service:
         """The Service as it is now; checks run only where there is one."""
-        assert self.after.service is not None
+        if self.after.service is None:
+            raise AssertionError("checks run only where there is a Service")
         return self.after.service
 
     def stable(self, endpoint: Endpoint) -> bool:

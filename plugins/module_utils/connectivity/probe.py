@@ -337,7 +337,7 @@ _Typed = t.Callable[[t.Any], t.Any]  # the value where it is of its type, None w
 
 
 def _number(value: t.Any) -> int | None:
-    return value if type(value) is int and 0 <= value < 1 << 31 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 31 else None
 
 
 def _status(value: t.Any) -> int | None:

@@ -12,9 +12,9 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 try:
-    import kubernetes  # noqa: F401
-    import urllib3  # noqa: F401
-    import websocket  # noqa: F401
+    import kubernetes  # noqa: F401  # pylint: disable=unused-import
+    import urllib3  # noqa: F401  # pylint: disable=unused-import
+    import websocket  # noqa: F401  # pylint: disable=unused-import
 
     LIBRARY_ERROR = None
 except ImportError as error:

@@ -395,8 +395,8 @@ def _answers_directly(look: Look) -> list[Finding]:
 
 def _silent(look: Look, target: str, pairs: t.Sequence[tuple[Probe, Observation]], everywhere: bool) -> Finding:
     endpoint, port = pairs[0][0].endpoint, pairs[0][0].port
-    assert endpoint is not None
-    assert port is not None
+    if endpoint is None or port is None:
+        raise AssertionError("a direct probe knows its endpoint and port")
     failed = {probe.vantage.label: failure(found) for probe, found in pairs if found.failures}
     answered = [probe.vantage.label for probe, found in pairs if found.answered]
     pod = look.after.pod(endpoint.pod_uid)

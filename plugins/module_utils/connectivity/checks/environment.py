@@ -70,7 +70,8 @@ def _variable_name(name: str) -> str:
 def command(service: Service) -> list[str]:
     """What is run in a container to read these variables, and nothing else, there."""
     names = sorted(variables(service))
-    assert all(_SAFE_NAME.fullmatch(name) for name in names)
+    if not all(_SAFE_NAME.fullmatch(name) for name in names):
+        raise AssertionError(f"not names of variables: {names}")
     return ["sh", "-c", SCRIPT, "sh", *names]
 
 
