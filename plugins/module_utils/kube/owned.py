@@ -71,22 +71,25 @@ def extract(value: t.Any, fields: Fields) -> t.Any:
         names = {key[2:]: child for key, child in children.items() if key.startswith("f:")}
         return {name: extract(value[name], child) for name, child in names.items() if name in value}
     if isinstance(value, list):
-        return [part for part in (_item(value, key, child) for key, child in children.items()) if part is not None]
+        # In the order of the list, not of the field set: what is sent again must not be rearranged.
+        found = (_item(value, key, child) for key, child in children.items())
+        return [part for _place, part in sorted((item for item in found if item), key=lambda item: item[0])]
     return value
 
 
-def _item(items: list[t.Any], key: str, fields: Fields) -> t.Any:
+def _item(items: list[t.Any], key: str, fields: Fields) -> tuple[int, t.Any] | None:
+    """Place and owned part of the item that `key` names."""
     kind, _colon, text = key.partition(":")
     if kind == "i":
-        return items[int(text)] if int(text) < len(items) else None
+        return (int(text), items[int(text)]) if int(text) < len(items) else None
     wanted = json.loads(text)
     if kind == "v":
-        return wanted if wanted in items else None
-    for item in items:
+        return (items.index(wanted), wanted) if wanted in items else None
+    for place, item in enumerate(items):
         if isinstance(item, dict) and all(item.get(name) == value for name, value in wanted.items()):
             # The keys identify the item to the server, so they are sent even where another manager owns them.
             part = extract(item, {**fields, **{f"f:{name}": {} for name in wanted}})
-            return part if isinstance(part, dict) else dict(wanted)
+            return place, (part if isinstance(part, dict) else dict(wanted))
     return None
 
 

@@ -82,6 +82,12 @@ def test_only_our_own_applied_fields_count():
             {"spec": {"containers": [{"name": "main", "ports": [{"containerPort": 80, "protocol": "TCP"}]}]}},
         ),
         ({"f:spec": {"f:finalizers": {'v:"y"': {}, 'v:"z"': {}}}}, {"spec": {"finalizers": ["y"]}}),
+        # The order is that of the list: managedFields are sorted by key.
+        ({"f:spec": {"f:finalizers": {'v:"y"': {}, 'v:"x"': {}}}}, {"spec": {"finalizers": ["x", "y"]}}),
+        (
+            {"f:spec": {"f:containers": {'k:{"name":"main"}': {".": {}}, 'k:{"name":"side"}': {".": {}}}}},
+            {"spec": {"containers": [{"name": "side"}, {"name": "main"}]}},
+        ),
         ({"f:spec": {"f:finalizers": {"i:1": {}, "i:7": {}}}}, {"spec": {"finalizers": ["y"]}}),
     ],
 )
