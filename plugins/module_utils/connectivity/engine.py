@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ..kube.client import Cluster
-from ..kube.errors import ConnectionFailed, Forbidden, KubeError, NotFound, Unauthorized, WaitTimeout
+from ..kube.errors import ConnectionFailed, Forbidden, KubeError, NotFound, OptionError, Unauthorized, WaitTimeout
 from ..kube.exec import ExecResult, execute
-from ..kube.kinds import ENDPOINT_SLICE, NODE, POD, SERVICE
+from ..kube.kinds import ENDPOINT_SLICE, NAMESPACE, NODE, POD, SERVICE
 from ..kube.watch import Interest, View
 from . import names, probe
 from .checks import judge
@@ -44,7 +44,7 @@ MOST_ROUNDS = 6
 
 _EXEC_TIMEOUT = 8.0
 _EXECS_AT_ONCE = 6
-_NO_SHELL = ("executable file not found", "no such file or directory")
+_NO_SHELL = ('exec: "sh"', "executable file not found", "no such file or directory")
 
 
 def verify(cluster: Cluster, question: Question) -> Report:
@@ -71,9 +71,15 @@ def verify(cluster: Cluster, question: Question) -> Report:
 def _no_service(cluster: Cluster, question: Question) -> Report:
     """SV-01."""
     subject = f"Service {question.namespace}/{question.name}"
-    others: list[str] = []
+    cause = ""
     with contextlib.suppress(KubeError):
         others = [item["metadata"]["name"] for item in cluster.list(SERVICE, question.namespace).items]
+        if others:
+            cause = f"the namespace has {short(others)}"
+        elif cluster.get(NAMESPACE, question.namespace) is None:
+            cause = f"there is no namespace {question.namespace}"
+        else:
+            cause = "the namespace has no Service at all"
     finding = Finding(
         "SV-01",
         "endpoints",
@@ -82,7 +88,7 @@ def _no_service(cluster: Cluster, question: Question) -> Report:
         observed="not found",
         expected="a Service of that name",
         object=subject,
-        cause=f"the namespace has {short(others)}" if others else "the namespace has no Service, or is not there",
+        cause=cause,
     )
     return Report(subject, cluster.label, (finding,))
 
@@ -140,8 +146,8 @@ class _Session:
             if self._learn_domain(current.look) and self._time_for(began, 0.0):
                 continue
             pause = settle(current.findings, current.look)
-            done = not current.open or number == MOST_ROUNDS or not self._time_for(began, pause)
-            if done:
+            done = not current.open or current.convicted or number == MOST_ROUNDS
+            if done or not self._time_for(began, pause):
                 return self._report(current, number)
             self._settle(pause)
             previous = current
@@ -213,6 +219,10 @@ class _Session:
 
     def _look(self, sequence: int) -> Look:
         before = self._snapshot()
+        unknown = sorted(set(self.question.nodes) - {node.name for node in before.nodes}) if before.nodes else []
+        if unknown:
+            there = short([node.name for node in before.nodes])
+            raise OptionError(f"nodes: {self.cluster.label} has no node {short(unknown)}; it has {there}")
         clients = client_nodes(before, self.question.nodes, self.question.max_nodes)
         planned = plan(self.question, before, clients)
         with ThreadPoolExecutor(max_workers=_EXECS_AT_ONCE) as pool:
@@ -331,8 +341,13 @@ class _Round:
         """Whether another look is needed."""
         return any(is_open(finding) and not self.confirmed(finding) for finding in self.findings)
 
+    @property
+    def convicted(self) -> bool:
+        """Whether something is surely wrong: then what comes and goes beside it is not waited for."""
+        return any(finding.status == FAIL and self.confirmed(finding) for finding in self.findings)
+
     def close(self) -> list[Finding]:
-        """The findings as they stand when there is no time for another look."""
+        """The findings as they stand when there will be no other look."""
         return [
             finding if not finding.complains or self.confirmed(finding) else self._give_up(finding)
             for finding in self.findings
@@ -345,7 +360,7 @@ class _Round:
         """
         service = self.look.after.service
         changing = (finding.subjects | {ENDPOINTS} | ({service.uid} if service else set())) & self.touched
-        why = "it changed while it was looked at" if changing else "there was no time to look again"
+        why = "it changed while it was looked at" if changing else "it was seen only once"
         status = SKIPPED if changing and finding.partial else INCONCLUSIVE
         return replace(finding, status=status, message=f"not judged, since {why}: {finding.message}")
 

@@ -367,9 +367,14 @@ def _container(spec: Body, statuses: t.Mapping[str, Body]) -> Container:
 
 
 def _unready_reason(condition: Body, statuses: t.Sequence[Body]) -> str:
-    """Why a pod is not ready: what its containers wait for says more than the condition does."""
-    waiting = ((item.get("state") or {}).get("waiting") or {} for item in statuses)
-    reasons = [item["reason"] for item in waiting if item.get("reason")]
+    """Why a pod is not ready: what its containers wait for, or ended with, says more than the condition does."""
+    reasons = []
+    for state in ((item.get("state") or {}) for item in statuses):
+        ended = state.get("terminated") or {}
+        if (state.get("waiting") or {}).get("reason"):
+            reasons.append(state["waiting"]["reason"])
+        elif ended.get("exitCode"):
+            reasons.append(f"{ended.get('reason') or 'ended'} (exit code {ended['exitCode']})")
     return ", ".join(dict.fromkeys(reasons)) or condition.get("message") or condition.get("reason") or "not started"
 
 

@@ -66,5 +66,5 @@ def why_unprobed(look: Look) -> str:
     if look.denied:
         return look.denied
     if not look.plan.vantages:
-        return "there is no node to probe from"
+        return look.after.why_missing("nodes") or "there is no ready node to ask from"
     return ""

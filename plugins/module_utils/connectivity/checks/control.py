@@ -20,6 +20,9 @@ def check(look: Look) -> list[Finding]:
     if look.denied:
         return [_bench.skipped("PR-01", f"no client could be started: {look.denied}")]
     if look.question.probes and not look.plan.vantages:
+        why = look.after.why_missing("nodes")
+        if why:
+            return [_bench.skipped("PR-01", f"no client could be started: {why}, and no pod tells the name of one")]
         return [_bench.undecided("PR-01", "there is no ready node to ask from")]
     return _clients(look) + _isolated(look)
 

@@ -32,7 +32,7 @@ _RECORDS = (
     ("pointer", "DN-07", "PTR record"),
     ("control", "DN-08", "address of kubernetes.default"),
     ("absent", "DN-09", "absence"),
-    ("replica", "DN-16", "answer of each DNS server"),
+    ("replica", "DN-03", "address records from each DNS server"),
 )
 
 
@@ -48,6 +48,7 @@ def check(look: Look) -> list[Finding]:
         return found
     if service.headless and not any(endpoint.ready for endpoint in look.before.endpoints):
         found.append(_bench.skipped("DN-05", f"{service.label} is headless without ready endpoints: it has no records"))
+    found += _silence(look)
     for label, check_id, title in _RECORDS:
         found += _records(look, label, check_id, title)
     return found
@@ -126,32 +127,33 @@ def _dns_servers(look: Look, dns: Service) -> list[Finding]:
 def _resolver(look: Look) -> list[Finding]:
     """DN-11: resolv.conf names the cluster's DNS (or a cache on the node) and searches the client's own namespace."""
     pairs = [(probe, found) for probe, found in look.seen("resolv_conf") if found.ok]
+    odd: dict[tuple[str, str, str], list[str]] = {}
+    for probe, found in pairs:
+        for field, got, wanted in (*_nameservers(look, found), *_search(look, probe, found)):
+            odd.setdefault((field, got, wanted), []).append(probe.vantage.label)
     complaints = [
-        finding
-        for probe, found in pairs
-        for finding in (_nameservers(look, probe, found), _search(look, probe, found))
-        if finding
+        _bench.warned(
+            "DN-11",
+            f"resolv.conf of clients on {short(clients)} does not lead to the cluster's DNS as usual",
+            object="resolv.conf",
+            field=field,
+            observed=got,
+            expected=wanted,
+            cause="the kubelet's clusterDNS and clusterDomain, or dnsPolicy of the client",
+            subjects=frozenset({DNS}),
+        )
+        for (field, got, wanted), clients in odd.items()
     ]
-    return _bench.verdict(
-        "DN-11", complaints, len(pairs), f"resolv.conf of {len(pairs)} client(s) points to the cluster's DNS"
-    )
+    message = f"resolv.conf of {len(pairs)} client(s) leads to the cluster's DNS"
+    return _bench.verdict("DN-11", complaints, len(pairs), message)
 
 
-def _nameservers(look: Look, probe: Probe, found: Observation) -> Finding | None:
+def _nameservers(look: Look, found: Observation) -> list[tuple[str, str, str]]:
     given = [str(server) for server in found.value.get("nameservers") or []]
     dns = look.after.dns
     if dns is None or any(server in dns.cluster_ips or _on_the_node(server) for server in given):
-        return None
-    return _bench.warned(
-        "DN-11",
-        f"resolv.conf of a client on {probe.vantage.label} names other servers than {dns.label}",
-        object=f"Node {probe.vantage.node}",
-        field="nameserver",
-        observed=given,
-        expected=list(dns.cluster_ips),
-        cause="the kubelet's clusterDNS, or dnsPolicy of the client",
-        subjects=frozenset({DNS}),
-    )
+        return []
+    return [("nameserver", short(given), short(dns.cluster_ips))]
 
 
 def _on_the_node(server: str) -> bool:
@@ -159,21 +161,11 @@ def _on_the_node(server: str) -> bool:
     return server.startswith("169.254.") or server.lower().startswith("fe80:")
 
 
-def _search(look: Look, probe: Probe, found: Observation) -> Finding | None:
+def _search(look: Look, probe: Probe, found: Observation) -> list[tuple[str, str, str]]:
     given = [str(entry).rstrip(".") for entry in found.value.get("search") or []]
     domain = look.question.domain or names.DEFAULT_DOMAIN
     wanted = list(names.search_list(probe.vantage.namespace, domain))
-    if given[: len(wanted)] == wanted:
-        return None
-    return _bench.warned(
-        "DN-11",
-        f"resolv.conf of a client on {probe.vantage.label} searches other domains",
-        object=f"Node {probe.vantage.node}",
-        field="search",
-        observed=given,
-        expected=wanted,
-        cause="the kubelet's clusterDomain, or dnsPolicy of the client",
-    )
+    return [] if given[: len(wanted)] == wanted else [("search", short(given), short(wanted))]
 
 
 def _names(look: Look) -> list[Finding]:
@@ -245,63 +237,107 @@ def _ours(look: Look) -> tuple[str, ...]:
 # ----- records from each server
 
 
-def _records(look: Look, label: str, check_id: str, title: str) -> list[Finding]:
-    if label == "address" and look.service.headless:
-        check_id = "DN-05"
-    pairs = [
+def _queries(look: Look) -> list[Seen]:
+    """What DNS servers were asked, without what says nothing about them."""
+    return [
         (probe, seen)
-        for probe, seen in look.seen("dns", label)
-        if (probe.endpoint is None and not look.isolated(probe.vantage))
-        or (probe.endpoint and look.stable(probe.endpoint))
+        for probe, seen in look.seen("dns")
+        if (look.stable(probe.endpoint) if probe.endpoint else not look.isolated(probe.vantage))
     ]
-    bad = [(probe, seen, wrong) for probe, seen in pairs if (wrong := mismatch(look, probe, seen))]
-    groups: dict[tuple[str, str], list[tuple[Probe, Observation, str]]] = {}
-    for probe, seen, wrong in bad:
-        groups.setdefault((probe.id, wrong), []).append((probe, seen, wrong))
-    complaints = [_wrong(look, check_id, group) for _key, group in sorted(groups.items())]
-    clients = len({probe.vantage for probe, _seen in pairs})
-    good = len(pairs) - len(bad)
-    return _bench.verdict(check_id, complaints, good, f"{title}: {good} good answer(s) to {clients} client(s)")
 
 
-def _wrong(look: Look, check_id: str, group: t.Sequence[tuple[Probe, Observation, str]]) -> Finding:
-    probe, seen, wrong = group[0]
-    task = probe.task
-    transport = str(task["transport"]).upper()
-    server = f"DNS server {probe.endpoint.label}" if probe.endpoint else f"DNS at {task['server']}"
-    clients = sorted({p.vantage.label for p, _seen, _wrong in group})
+def _silence(look: Look) -> list[Finding]:
+    """DN-16 each DNS server answers over UDP and TCP; DN-22 so does the address of the DNS Service."""
+    by_server: dict[tuple[str, str], list[Seen]] = {}
+    for probe, seen in _queries(look):
+        key = ("DN-16", probe.endpoint.label) if probe.endpoint else ("DN-22", str(probe.task["server"]))
+        by_server.setdefault(key, []).append((probe, seen))
+    found: list[Finding] = []
+    for check_id, title in (
+        ("DN-16", "DNS server(s) answer themselves"),
+        ("DN-22", "address(es) of the DNS Service answer"),
+    ):
+        mine = {server: pairs for (check, server), pairs in by_server.items() if check == check_id}
+        dead = {server: pairs for server, pairs in mine.items() if any(seen.failures for _probe, seen in pairs)}
+        complaints = [_silent(look, check_id, server, pairs) for server, pairs in sorted(dead.items())]
+        message = f"{len(mine)} {title} over UDP and TCP"
+        found += _bench.verdict(check_id, complaints, len(mine) - len(dead), message)
+    return found
+
+
+def _silent(look: Look, check_id: str, server: str, pairs: t.Sequence[Seen]) -> Finding:
+    failed: dict[str, dict[str, int]] = {}
+    for probe, seen in pairs:
+        if seen.failures:
+            counts = failed.setdefault(f"{probe.vantage.label} {str(probe.task['transport']).upper()}", {})
+            counts[seen.kind] = counts.get(seen.kind, 0) + 1
+    endpoint = pairs[0][0].endpoint
+    dns = look.after.dns
     return _bench.failed(
         check_id,
-        f"{server} answers {task['rrtype']} {task['name']} over {transport} wrongly, seen from {short(clients)}",
-        object=probe.endpoint.label if probe.endpoint else look.service.label,
-        field=probe.id,
+        f"DNS server {server} leaves queries unanswered" if endpoint else f"DNS at {server} leaves queries unanswered",
+        object=f"endpoint {server} of {dns.label}" if dns else server,
+        field=server,
+        observed={where: f"{short(counts)} of {_asked(pairs, where)}" for where, counts in sorted(failed.items())},
+        expected="an answer to every query",
+        cause="the server, or the way to its node" if endpoint else _between(look, pairs),
+        evidence={"details": sorted({seen.detail for _probe, seen in pairs if seen.failures})},
+        subjects=frozenset({DNS}),
+    )
+
+
+def _asked(pairs: t.Sequence[Seen], where: str) -> int:
+    return sum(f"{probe.vantage.label} {str(probe.task['transport']).upper()}" == where for probe, _seen in pairs)
+
+
+def _between(look: Look, pairs: t.Sequence[Seen]) -> str:
+    """Whether it is the servers, or what lies between them and the clients."""
+    clients = {probe.vantage for probe, seen in pairs if seen.failures}
+    direct = [seen for probe, seen in look.seen("dns") if probe.endpoint and probe.vantage in clients]
+    if not direct:
+        return ""
+    if all(seen.ok for seen in direct):
+        return "each server answers directly, so the DNS Service or the service proxy of the node is to blame"
+    return "not every server behind it answers" if any(seen.ok for seen in direct) else "no server behind it answers"
+
+
+def _records(look: Look, label: str, check_id: str, title: str) -> list[Finding]:
+    """The answers that came equal what the Service is."""
+    if label == "address" and look.service.headless:
+        check_id = "DN-05"
+    pairs = [(probe, seen) for probe, seen in _queries(look) if probe.label == label and seen.ok]
+    groups: dict[tuple[str, str, str], list[Seen]] = {}
+    for probe, seen in pairs:
+        wrong = mismatch(look, probe, seen)
+        if wrong:
+            server = probe.endpoint.label if probe.endpoint else str(probe.task["server"])
+            groups.setdefault((server, f"{probe.task['rrtype']} {probe.task['name']}", wrong), []).append((probe, seen))
+    bad = sum(len(group) for group in groups.values())
+    complaints = [_wrong(look, check_id, key, group) for key, group in sorted(groups.items())]
+    clients = len({probe.vantage for probe, _seen in pairs})
+    message = f"{title}: {len(pairs) - bad} good answer(s) to {clients} client(s)"
+    return _bench.verdict(check_id, complaints, len(pairs) - bad, message)
+
+
+def _wrong(look: Look, check_id: str, key: tuple[str, str, str], group: t.Sequence[Seen]) -> Finding:
+    server, query, wrong = key
+    probe = group[0][0]
+    clients = sorted({p.vantage.label for p, _seen in group})
+    return _bench.failed(
+        check_id,
+        f"DNS {'server' if probe.endpoint else 'at'} {server} answers {query} wrongly, seen from {short(clients)}",
+        object=look.service.label,
+        field=f"{query} from {server}",
         observed=wrong,
         expected=list(probe.expected or ()) or "no such name",
-        cause=_cause(look, probe, seen),
-        evidence={"detail": seen.detail, "clients": clients},
+        evidence={"clients": clients, "over": sorted({str(p.task["transport"]) for p, _seen in group})},
         subjects=_subjects(look),
     )
 
 
-def _cause(look: Look, probe: Probe, seen: Observation) -> str:
-    """Whether it is the servers, or what lies between them and the client (DN-22)."""
-    if not seen.failures:
-        return ""
-    if probe.endpoint is not None:
-        return "the server, or the way to its node"
-    direct = [found for other, found in look.seen("dns", "replica") if other.vantage == probe.vantage]
-    if direct and all(found.ok for found in direct):
-        return "each server answers directly, so the DNS Service or the service proxy of the node is to blame"
-    if direct and not any(found.ok for found in direct):
-        return "no server answers directly either"
-    return ""
-
-
 def mismatch(look: Look, probe: Probe, seen: Observation) -> str:
-    """What is wrong with an answer, as a phrase; empty when it is as expected or the probe came to no end."""
-    if seen.failures:
-        return failure(seen)
-    if not seen.ok or probe.expected is None:
+    """What is wrong with an answer, as a phrase; empty when it is as expected."""
+    if probe.expected is None:
         return ""
     rcode, answers = str(seen.value.get("rcode")), [str(answer) for answer in seen.value.get("answers") or []]
     got = {_comparable(look.service, probe, answer) for answer in answers}

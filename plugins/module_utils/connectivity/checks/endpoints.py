@@ -60,15 +60,15 @@ def check(look: Look) -> list[Finding]:
     why = snapshot.why_missing("endpointslices")
     if why:
         return [_bench.skipped("EP-02", why)]
-    found = _slices(service, snapshot) + _some_ready(look) + _spread(look)
+    found = _slices(service, snapshot)
     if not service.selector:
         found.append(_bench.skipped("EP-02", f"{service.label} has no selector: its endpoints are managed by hand"))
     elif snapshot.why_missing("pods"):
         found.append(_bench.skipped("EP-02", snapshot.why_missing("pods")))
     else:
         found += _selected(look) + _owner(look) + _named_ports(service, snapshot) + _exact(service, snapshot)
-        found += _ports(service, snapshot) + _live_targets(snapshot) + _unready(look)
-    return found + _probed(look)
+        found += _ports(service, snapshot) + _live_targets(snapshot) + _stuck_pods(look)
+    return found + _some_ready(look) + _spread(look) + _probed(look)
 
 
 def _subjects(service: Service, *pods: Pod) -> frozenset[str]:
@@ -323,7 +323,7 @@ def _why_unready(pods: t.Sequence[Pod]) -> str:
     return f"not ready: {short(reasons, 3)}" if reasons else ""
 
 
-def _unready(look: Look) -> list[Finding]:
+def _stuck_pods(look: Look) -> list[Finding]:
     """EP-03: pods that will not become ready by themselves. A pod that is merely on its way is no finding."""
     return [
         _bench.warned(
@@ -351,6 +351,8 @@ def _spread(look: Look) -> list[Finding]:
     """WL-11: over how many nodes the ready endpoints are spread; judged only when the user asks for a number."""
     wanted = look.question.expect.min_nodes
     nodes = {endpoint.node for endpoint in look.after.endpoints if endpoint.ready and endpoint.node}
+    if wanted is None and not nodes:
+        return []
     if wanted is None or len(nodes) >= wanted:
         return [_bench.passed("WL-11", f"the ready endpoints are on {len(nodes)} node(s): {short(nodes)}")]
     service = look.service
@@ -433,7 +435,7 @@ def _behind_address(look: Look) -> list[Finding]:
     pairs = [(p, found) for p, found in look.seen("cluster_ip") if not look.isolated(p.vantage)]
     telling = [(p, found) for p, found in pairs if p.task["type"] == "http"]
     if not telling:
-        why = "no port speaks HTTP" if not pairs else "a mere connection does not tell who answered"
+        why = "a mere connection does not tell" if pairs else "there is nobody whom the clients may reach there"
         return [_bench.skipped("EP-12", f"who is behind the cluster IP is not known: {why}")]
     names = _Identities(look)
     if names.unknown:

@@ -111,17 +111,7 @@ def check(look: Look) -> list[Finding]:
         return [_bench.skipped("EV-01", why)]
     found = _by_design(look.after)
     looked = [reading for reading in look.environment if reading.pod.uid not in look.touched]
-    for verdict, make in (("skipped", _bench.skipped), ("undecided", _bench.undecided)):
-        found += [
-            make(
-                "EV-01",
-                f"the variables of {where(reading)} were not read: {reading.detail}",
-                object=where(reading),
-                subjects=frozenset({reading.pod.uid}),
-            )
-            for reading in looked
-            if reading.verdict == verdict
-        ]
+    found += _unread(looked)
     complaints = [finding for reading in looked if reading.verdict == "read" for finding in judge(service, reading)]
     good = sum(reading.verdict == "read" for reading in looked) - len({c.object for c in complaints})
     pods = len({reading.pod.uid for reading in looked})
@@ -130,6 +120,23 @@ def check(look: Look) -> list[Finding]:
     )
     found += _bench.verdict("EV-01", complaints, good, message)
     return found or [_bench.skipped("EV-01", "no selected pod has a running container to look into")]
+
+
+def _unread(looked: t.Iterable[EnvironmentReading]) -> list[Finding]:
+    """One finding for each reason why containers were not read."""
+    reasons: dict[tuple[str, str], list[EnvironmentReading]] = {}
+    for reading in looked:
+        if reading.verdict != "read":
+            reasons.setdefault((reading.verdict, reading.detail), []).append(reading)
+    return [
+        (_bench.skipped if verdict == "skipped" else _bench.undecided)(
+            "EV-01",
+            f"the variables in {len(readings)} container(s), e.g. {where(readings[0])}, were not read: {detail}",
+            object=where(readings[0]),
+            subjects=frozenset(reading.pod.uid for reading in readings),
+        )
+        for (verdict, detail), readings in reasons.items()
+    ]
 
 
 def where(reading: EnvironmentReading) -> str:

@@ -38,6 +38,8 @@ def check(look: Look) -> list[Finding]:
         return [_bench.skipped("DP-03", f"the Service was not asked: {why}")]
     found = _nothing_to_ask(look)
     for purpose, check_id, title in _PATHS:
+        if purpose == "direct" and "endpoints" in look.question.layers:
+            continue  # EP-11 says the same of the same probes.
         found += answers(_bench, look, purpose, check_id, title)
     if service.external_local:
         why = (
