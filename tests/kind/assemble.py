@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import archive
@@ -41,12 +41,17 @@ PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SYSTEM = {"PATH": PATH.removeprefix("PATH="), "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
 
 
-def run(*command: str | Path, **options: object) -> str:
+def run(*command: str | Path, env: Mapping[str, str] | None = None) -> str:
+    """Run a command, in the log and as a result all that it says."""
     print("+", *command, flush=True)
-    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True, check=False, **options)  # type: ignore[call-overload]
+    words = [str(word) for word in command]
+    done = subprocess.run(
+        words, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False
+    )
+    print(done.stdout, end="", flush=True)
     if done.returncode:
-        raise SystemExit(f"{command[0]} failed with exit status {done.returncode}")
-    return str(done.stdout)
+        raise SystemExit(f"{words[0]} failed with exit status {done.returncode}")
+    return done.stdout
 
 
 # --- Debian folders
@@ -63,7 +68,7 @@ def bootstrap(suite: str, root: Path, packages: str, debs: Path) -> None:
     scripts = Path("/usr/share/debootstrap/scripts")
     if not (scripts / suite).exists():  # a suite newer than the host's debootstrap
         command.append(str(scripts / "sid"))
-    run(*command, env={**os.environ, **SYSTEM}, stderr=subprocess.STDOUT)
+    run(*command, env={**os.environ, **SYSTEM})
     prune(root)
 
 
@@ -94,12 +99,12 @@ def install(base: Path, root: Path, packages: str) -> None:
 
 
 def node_root(work: Path) -> None:
-    bootstrap(VERSIONS["NODE_SUITE"], work / "roots/node", NODE_PACKAGES, work / "debs/node")
+    bootstrap(VERSIONS["NODE_SUITE"], work / "roots/node", NODE_PACKAGES, work.parent / "debs/node")
 
 
 def app_roots(work: Path) -> None:
     base = work / "roots/app"
-    bootstrap(VERSIONS["APP_SUITE"], base, "", work / "debs/app")
+    bootstrap(VERSIONS["APP_SUITE"], base, "", work.parent / "debs/app")
     for name, packages in APP_PACKAGES.items():
         install(base, work / "roots" / name, packages)
     nginx = work / "roots/nginx"
@@ -206,7 +211,7 @@ def check_versions(work: Path) -> None:
         ("PYTHON_VERSION", ("chroot", work / "roots/python", "python3", "--version"), "Python {}."),
     )
     for name, command, text in claims:
-        found = run(*command, stderr=subprocess.STDOUT)
+        found = run(*command)
         if text.format(VERSIONS[name]) not in found:
             raise SystemExit(f"{found.strip()!r} was built, but versions.env says {name}={VERSIONS[name]}")
 
@@ -234,7 +239,7 @@ def furnish(work: Path, kind_module: Path) -> Path:
     text = config.read_text()
     # some hosts may not lower an OOM score
     text = text.replace("restrict_oom_score_adj = false", "restrict_oom_score_adj = true")
-    text = text.replace("registry.k8s.io/pause:3.10\"", f"registry.k8s.io/pause:{VERSIONS['PAUSE_VERSION']}\"")
+    text = text.replace('registry.k8s.io/pause:3.10"', f'registry.k8s.io/pause:{VERSIONS["PAUSE_VERSION"]}"')
     config.write_text(text)
     run("chroot", root, "bash", "-euc", (HERE / "node/furnish.sh").read_text(), env=SYSTEM)
     return root
@@ -274,7 +279,7 @@ def import_images(work: Path, root: Path, images: Path) -> None:
             time.sleep(0.1)
         run(*ctr, "images", "import", "--local", "--snapshotter", "overlayfs", images)
         run(*ctr, "content", "prune", "references")  # the layers are unpacked: their archives are not needed
-        print(run(*ctr, "images", "list", "--quiet"))
+        run(*ctr, "images", "list", "--quiet")
     finally:
         daemon.terminate()
         daemon.wait(30)

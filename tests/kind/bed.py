@@ -17,15 +17,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import shutil
 import sys
 from collections.abc import Iterator
-from functools import partial
 
 import environment
 import images
-from host import CACHE, as_root, docker_answers, our_daemon, start_docker, stop_docker
-from steps import Missing, Shell, Step, finish, run
+from host import CACHE, as_root, ask, docker_answers, start_docker, stop_docker
+from steps import Shell, Step, finish, run
 from versions import NGINX_TAG, PYTHON_TAG, VERSIONS, node_tag
 
 LOGS = CACHE / "log"
@@ -80,14 +78,42 @@ def venv() -> None:
 
 
 def down() -> None:
-    """Short of a Python environment, so without the role."""
-    raise NotImplementedError
+    with alone():
+        run([*remove_cluster(), STOP_DOCKER], LOGS)
+
+
+def remove_cluster() -> list[Step]:
+    """By the role, as it made it; without an inventory of ours nothing was made."""
+    if not INVENTORY.exists() or not docker_answers():
+        return []
+
+    def remove(shell: Shell) -> None:
+        playbook = environment.ROOT / "molecule/default/destroy.yml"
+        collections = str(environment.COLLECTIONS.parent)
+        shell.run(
+            environment.VENV / "bin/ansible-playbook",
+            *("--inventory", INVENTORY, playbook),
+            env={"ANSIBLE_COLLECTIONS_PATH": collections},
+        )
+
+    return [*VENV_STEPS, Step("remove cluster", remove, after=("collections",), seconds=10)]
 
 
 def purge() -> None:
-    raise NotImplementedError
+    with alone():
+        run([*remove_cluster(), Step("remove images", remove_images, after=("remove cluster",)), STOP_DOCKER], LOGS)
+    for folder in (CACHE, environment.VENV):
+        if folder.exists() and ask("rm", "-rf", str(folder), seconds=300) is None:
+            ask(*as_root(), "rm", "-rf", str(folder), seconds=300)  # an unfinished build leaves files of root
 
 
+def remove_images(shell: Shell) -> None:
+    names = ask("docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "plumbline.local/*")
+    if names:
+        shell.run("docker", "image", "rm", "--force", *names.split())
+
+
+STOP_DOCKER = Step("stop docker", stop_docker, after=("remove cluster", "remove images"), seconds=15)
 ACTIONS = {"up": up, "venv": venv, "down": down, "purge": purge}
 
 

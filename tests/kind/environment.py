@@ -72,9 +72,7 @@ def install_collections(shell: Shell) -> None:
     else:
         extract_from_wheel(shell, core)
     if installed_version(core) != VERSIONS["KUBERNETES_CORE_VERSION"]:
-        raise Missing(
-            f"kubernetes.core {VERSIONS['KUBERNETES_CORE_VERSION']} is needed, got {installed_version(core)}"
-        )
+        raise Missing(f"kubernetes.core {VERSIONS['KUBERNETES_CORE_VERSION']} is needed, got {installed_version(core)}")
 
 
 def installed_version(collection: Path) -> str:

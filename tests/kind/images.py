@@ -83,7 +83,9 @@ def get_kind(shell: Shell) -> None:
 
 def need_go() -> None:
     if not shutil.which("go"):
-        raise Missing("no image registry answers, and to build the images Go 1.26 is needed: see https://go.dev/doc/install")
+        raise Missing(
+            "no image registry answers, and to build the images Go 1.26 is needed: see https://go.dev/doc/install"
+        )
     version = ask("go", "env", "GOVERSION") or ""
     if ask("go", "-C", str(HERE / "go"), "list", "-m") is None:
         raise Missing(f"to build the images Go 1.26.8 is needed, {version or 'this one'} is too old")
@@ -135,7 +137,7 @@ def build_image(shell: Shell) -> None:
     for old in target.parent.glob("node-*.tar"):
         old.unlink()
     (WORK / "node.tar").rename(target)
-    shell.run(*as_root(), "rm", "-rf", WORK / "roots", WORK / "programs", WORK / "containerd", WORK / "bin")
+    shell.run(*as_root(), "rm", "-rf", WORK)
 
 
 def load(shell: Shell) -> None:

@@ -10,13 +10,14 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
-HEARTBEAT = 20.0  # seconds between two lines while nothing ends
+AT_ONCE = 1.0  # seconds that a step may take without a line about it
+HEARTBEAT = 20.0  # seconds between two lines
 
 
 class Missing(Exception):
@@ -24,7 +25,7 @@ class Missing(Exception):
 
 
 class Shell:
-    """Runs commands for one step: their output goes to the step's log, and they end with us."""
+    """Runs commands for one step: their output goes to the step's log, and they are stopped when another step fails."""
 
     def __init__(self, log: Path) -> None:
         self.log = log
@@ -73,31 +74,37 @@ class Step:
 
 @dataclass
 class Progress:
-    """What is told about steps that run side by side."""
+    """What is told about steps that run side by side; nothing about those that end at once."""
 
-    expected: dict[str, int]
+    expected: Mapping[str, int]
     begun: float = field(default_factory=time.monotonic)
-    started: dict[str, float] = field(default_factory=dict)
+    running: dict[str, float] = field(default_factory=dict)
+    announced: set[str] = field(default_factory=set)
+    told: float = 0.0
 
     def say(self, text: str) -> None:
-        print(f"[{clock(time.monotonic() - self.begun)}] {text}", flush=True)
+        self.told = time.monotonic()
+        print(f"[{clock(self.told - self.begun)}] {text}", flush=True)
 
     def start(self, name: str) -> None:
-        self.started[name] = time.monotonic()
-        about = self.expected[name]
-        self.say(f"{name} ..." + (f" (about {clock(about)})" if about > 10 else ""))
+        self.running[name] = time.monotonic()
 
     def end(self, name: str) -> None:
-        took = time.monotonic() - self.started.pop(name)
-        self.say(f"{name}: done in {clock(took)}")
+        since = self.running.pop(name)
+        if name in self.announced:
+            self.say(f"{name}: done in {clock(time.monotonic() - since)}")
 
-    def heartbeat(self) -> None:
+    def tick(self) -> None:
         now = time.monotonic()
-        parts = [
-            f"{name} {clock(now - since)} of about {clock(self.expected[name])}"
-            for name, since in self.started.items()
-        ]
-        self.say("working: " + ", ".join(parts))
+        for name, since in self.running.items():
+            if name not in self.announced and now - since > AT_ONCE:
+                self.announced.add(name)
+                self.say(f"{name}: about {clock(self.expected[name])}")
+        if self.running and now - self.told > HEARTBEAT:
+            done = (
+                f"{name} {clock(now - since)} of {clock(self.expected[name])}" for name, since in self.running.items()
+            )
+            self.say("working: " + ", ".join(done))
 
 
 def clock(seconds: float) -> str:
@@ -107,44 +114,35 @@ def clock(seconds: float) -> str:
 def run(steps: Sequence[Step], logs: Path) -> None:
     """Run every step as soon as those named in its `after` are done; the first failure stops all."""
     progress = Progress({step.name: step.seconds for step in steps})
-    changed = threading.Condition()
-    shells: dict[str, Shell] = {}
-    done: set[str] = set()
-    failures: list[BaseException] = []
-
-    def work(step: Step) -> None:
-        failure: BaseException | None = None
-        try:
-            step.action(shells[step.name])
-        except (Missing, OSError) as error:
-            failure = Missing(f"{step.name}: {error}")
-        except BaseException as error:  # the main thread raises it again
-            failure = error
-        with changed:
-            if failure:
-                failures.append(failure)
-            else:
-                progress.end(step.name)
-                done.add(step.name)
-            changed.notify()
-
     names = {step.name for step in steps}
     pending = list(steps)
-    try:
-        with changed:
-            while len(done) < len(steps) and not failures:
-                for step in [one for one in pending if done.issuperset(set(one.after) & names)]:
+    running: dict[Future[None], Step] = {}
+    shells: list[Shell] = []
+    done: set[str] = set()
+    with ThreadPoolExecutor(len(steps)) as threads:
+        try:
+            while len(done) < len(steps):
+                for step in [one for one in pending if done.issuperset(names.intersection(one.after))]:
                     pending.remove(step)
-                    shells[step.name] = Shell(logs / f"{step.name.replace(' ', '-')}.log")
+                    shells.append(Shell(logs / f"{step.name.replace(' ', '-')}.log"))
                     progress.start(step.name)
-                    threading.Thread(target=work, args=(step,), daemon=True).start()
-                if not changed.wait(HEARTBEAT):
-                    progress.heartbeat()
-    finally:
-        for shell in shells.values():
-            shell.stop()
-    if failures:
-        raise failures[0]
+                    running[threads.submit(step.action, shells[-1])] = step
+                for future in wait(running, AT_ONCE, FIRST_COMPLETED).done:
+                    step = running.pop(future)
+                    collect(future, step)
+                    progress.end(step.name)
+                    done.add(step.name)
+                progress.tick()
+        finally:
+            for shell in shells:
+                shell.stop()
+
+
+def collect(future: Future[None], step: Step) -> None:
+    try:
+        future.result()
+    except (Missing, OSError) as error:
+        raise Missing(f"{step.name}: {error}") from error
 
 
 def finish(action: Callable[[], None]) -> None:

@@ -1,0 +1,47 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint unit molecule bench cluster venv clean distclean
+
+BED := tests/kind/bed
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/plumbline
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PLUMBLINE_INVENTORY := $(CACHE)/inventory.yml
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.venv/collections
+export MOLECULE_GLOB := molecule/*/molecule.yml
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+demo: cluster ## See the tutorial happen and be verified on a real cluster, which stays
+	@ansible-playbook --inventory $(PLUMBLINE_INVENTORY) plumbline.kubernetes.quickstart
+
+test: lint unit molecule ## Run all checks and tests
+
+lint: venv ## Run all linters and ansible-test sanity
+	@tests/lint.sh
+
+unit: venv ## Run the unit tests
+	@pytest
+
+molecule: cluster ## Run the scenarios on the real cluster, or one: SCENARIO=<name>
+	@tests/scenarios.sh $(SCENARIO)
+
+bench: cluster ## Measure our modules beside kubernetes.core on the cluster
+	@python tests/bench/bench.py
+
+venv: ## Make the Python environment .venv
+	@$(BED) venv
+
+cluster: ## Make this machine ready for the cluster: Docker, kind, images
+	@$(BED) up
+
+clean: ## Remove the cluster, stop what we started
+	@$(BED) down
+
+distclean: ## Remove the caches and .venv as well
+	@$(BED) purge
