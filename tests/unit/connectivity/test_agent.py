@@ -40,7 +40,7 @@ def _hang_guard() -> Iterator[None]:
     """Not a measurement: a run that does not end by itself must not block all tests."""
 
     def give_up(_number: int, _frame: object) -> None:
-        raise TimeoutError("the agent hangs")
+        pytest.fail("the agent hangs")  # not an OSError: those are observations
 
     before = signal.signal(signal.SIGALRM, give_up)
     signal.alarm(60)
@@ -708,7 +708,7 @@ def test_resolve_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_resolver_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent, "look_up", lambda _name: time.sleep(600))
+    monkeypatch.setattr(agent, "look_up", lambda _name: time.sleep(40))
     document = run(
         {"type": "resolve", "name": "a", "timeout": 0.3},
         {"type": "http", "name": "b", "port": 80, "timeout": 0.3},
@@ -861,6 +861,24 @@ def test_as_a_program_with_a_large_plan_and_a_hostile_environment() -> None:
     assert len(text) <= 5000
     assert json.loads(text)["complete"] is False
     assert (len(server.peers), len(proxy.peers)) == (1, 0)
+
+
+def test_the_resolver_sees_no_environment() -> None:
+    """LOCALDOMAIN and the like of an image would give other answers than the pod's own programs get."""
+    plan = {"version": 1, "tasks": [{"id": "r", "type": "resolve", "name": "x"}]}
+    packed = base64.b64encode(zlib.compress(json.dumps(plan).encode())).decode()
+    spy = 'namespace["look_up"] = lambda name: {"addresses": sorted(os.environ) or ["empty"]}'
+    code = f'import os, runpy, sys\nnamespace = runpy.run_path(sys.argv.pop(1))["main"].__globals__\n{spy}\n'
+    done = subprocess.run(
+        [sys.executable, "-c", code + 'namespace["main"](sys.argv[1:])', str(agent.__file__), packed],
+        env={"LOCALDOMAIN": "evil.example"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    (observation,) = json.loads(done.stdout.split("\n")[1])["observations"]
+    assert observation["value"] == {"addresses": ["empty"]}
 
 
 def test_the_source_is_self_contained_and_small() -> None:

@@ -614,3 +614,21 @@ def test_round_interrupted(api: FakeApi, number: signal.Signals, expected: type[
         run(api, HERE)
     assert fake.removed() == {"node-1"}
     assert signal.getsignal(number) is before
+
+
+def test_round_interrupted_while_a_job_is_being_created(api: FakeApi) -> None:
+    """The removal waits for the creation: the other way round the Job would stay."""
+    fake = FakeCluster(api, lambda _node: None, RESULT)
+    main = threading.main_thread().ident
+    assert main
+
+    def slow(request: Request) -> fake_api.Answer:
+        signal.pthread_kill(main, signal.SIGINT)
+        threading.Event().wait(0.5)
+        return fake.create(request)
+
+    api.on("POST", "/apis/batch/v1/namespaces/demo/jobs", slow)
+    with pytest.raises(KeyboardInterrupt):
+        run(api, HERE)
+    assert fake.removed() == {"node-1"}
+    assert api.unexpected == []
