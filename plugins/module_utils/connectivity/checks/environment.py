@@ -201,15 +201,17 @@ def _stale(
         cause = "the Service was re-created after the container was started" if moved else "it was changed since"
     else:
         cause = "the Service was changed after the container was started"
+    # The address tells most; all the others follow from it, and are in the evidence.
+    telling = sorted(names, key=lambda name: (not name.endswith("_SERVICE_HOST"), name))[:2]
     return _bench.failed(
         "EV-02",
         f"{where(reading)} has variables of an earlier {service.label}",
         object=where(reading),
         field="environment",
-        observed={name: reading.values.get(name, "unset") for name in names},
-        expected={name: wanted[name] for name in names},
+        observed={name: reading.values.get(name, "unset") for name in telling},
+        expected={name: wanted[name] for name in telling},
         cause=f"{cause}: {_times(service, container)}; {_remedy(reading.pod)}",
-        evidence=_evidence(service, container),
+        evidence={**_evidence(service, container), "wrong": ", ".join(sorted(names))},
         subjects=frozenset({service.uid, reading.pod.uid}),
     )
 

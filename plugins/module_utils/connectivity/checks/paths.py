@@ -65,6 +65,10 @@ def _broken(bench: Bench, look: Look, check_id: str, title: str, target: str, se
     endpoint = seen[0][0].endpoint
     pod = look.after.pod(endpoint.pod_uid) if endpoint else None
     subjects = {pod.uid} if pod else {ENDPOINTS}
+    causes = [HINTS[kind] for kind in sorted(classes) if kind in HINTS]
+    fine = sorted({probe.vantage.label for probe, found in seen if found.answered and not found.failures})
+    if fine:
+        causes = [f"{short(fine)} is answered, so it is the service proxy or the network of the other node(s)"]
     return bench.failed(
         check_id,
         f"{look.service.label} does not answer by {title} {target}",
@@ -72,7 +76,7 @@ def _broken(bench: Bench, look: Look, check_id: str, title: str, target: str, se
         field=target,
         observed=failed,
         expected="an answer to every client",
-        cause="; ".join(HINTS[kind] for kind in sorted(classes) if kind in HINTS),
+        cause="; ".join(causes),
         evidence={"details": {probe.vantage.label: found.detail for probe, found in seen if found.failures}},
         subjects=frozenset({look.service.uid, *subjects}),
     )
