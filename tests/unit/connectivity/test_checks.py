@@ -163,6 +163,18 @@ def test_while_a_headless_service_changes_answers_may_be_of_either_moment() -> N
         assert ({"DN-01", "DN-02"} & {f.id for f in complaints(seen)} == set()) == fine, addresses
 
 
+def test_a_datagram_may_hold_any_part_of_either_moment() -> None:
+    before, after = snapshot(of=HEADLESS), snapshot([pod(1), pod(3)], HEADLESS)
+
+    def answer(probe: Probe, good: Observation) -> Observation:
+        asked = probe.purpose == "dns" and probe.task["rrtype"] == "A" and probe.label in ("address", "replica")
+        return dns("NOERROR", "10.244.3.5", truncated=True) if asked else good
+
+    assert "DN-05" in {f.id for f in complaints(look(before, broken=answer))}
+    meanwhile = look(before, broken=answer, after=after, touched=frozenset({"uid-2", "uid-3", ENDPOINTS}))
+    assert complaints(meanwhile) == []
+
+
 # ----- faults that the API shows
 
 

@@ -216,17 +216,18 @@ def _form(look: Look, check_id: str, probe: Probe, seen: Observation) -> Finding
     )
 
 
-def fits(look: Look, got: set[str], wanted: set[str]) -> bool:
-    """Whether addresses equal those wanted.
+def fits(look: Look, got: set[str], wanted: set[str], *, part: bool = False) -> bool:
+    """Whether addresses equal those wanted, or are `part` of them.
 
     The addresses of a headless Service are its endpoints: while those change, an answer is right if it has all that
     stayed and none that was never there.
     """
-    if not look.service.headless or ENDPOINTS not in look.touched:
-        return got == wanted
-    before, after = ({e.address for e in part.endpoints if e.ready} for part in (look.before, look.after))
-    known = {endpoint.address for endpoint in (*look.before.endpoints, *look.after.endpoints)}
-    return before & after <= got <= known
+    least, most = wanted, wanted
+    if look.service.headless and ENDPOINTS in look.touched:
+        before, after = ({e.address for e in side.endpoints if e.ready} for side in (look.before, look.after))
+        least = before & after & wanted
+        most = wanted | {endpoint.address for endpoint in (*look.before.endpoints, *look.after.endpoints)}
+    return got <= most and (least <= got or (part and bool(got)))
 
 
 def _ours(look: Look) -> tuple[str, ...]:
@@ -346,12 +347,10 @@ def mismatch(look: Look, probe: Probe, seen: Observation) -> str:
         return "" if rcode == "NXDOMAIN" or (rcode == "NOERROR" and not got) else f"{rcode} {short(got)}"
     if rcode != "NOERROR":
         return rcode
-    # A datagram holds what fits; the rest is asked for over TCP.
-    if got == wanted or (seen.value.get("truncated") and got <= wanted):
-        return ""
-    if probe.task["rrtype"] in ("A", "AAAA") and wanted and fits(look, got, wanted):
-        return ""
-    return short(got)
+    if probe.task["rrtype"] not in ("A", "AAAA") or not wanted:
+        return "" if got == wanted else short(got)
+    # A datagram holds what fits, any of it; the rest is asked for over TCP.
+    return "" if fits(look, got, wanted, part=bool(seen.value.get("truncated"))) else short(got)
 
 
 def _comparable(service: Service, probe: Probe, answer: str) -> str:
