@@ -44,7 +44,13 @@ class Request:
     @property
     def line(self) -> str:
         """Method and path, with `?dryRun` when nothing shall be written."""
-        return f"{self.method} {self.path}" + ("?dryRun" if "dryRun" in self.query else "")
+        return f"{self.method} {self.path}" + ("?dryRun" if self.dry_run else "")
+
+    @property
+    def dry_run(self) -> bool:
+        # As the API server does: a DELETE with a body takes its options from there and ignores the query.
+        options = self.body if self.method == "DELETE" and self.body is not None else self.query
+        return "dryRun" in options
 
 
 @dataclass(frozen=True)

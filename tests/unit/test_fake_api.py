@@ -20,10 +20,10 @@ def api() -> Iterator[FakeApi]:
         yield server
 
 
-def ask(api: FakeApi, method: str, path: str, timeout: float = 5.0) -> tuple[int, bytes]:
+def ask(api: FakeApi, method: str, path: str, timeout: float = 5.0, body: str = "") -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=timeout)
     try:
-        connection.request(method, path)
+        connection.request(method, path, body or None)
         response = connection.getresponse()
         return response.status, response.read()
     finally:
@@ -44,6 +44,18 @@ def test_watch_and_dry_run_are_routes_of_their_own(api: FakeApi) -> None:
     assert [json.loads(line)["type"] for line in lines] == ["ADDED", "ERROR"]
     assert ask(api, "PATCH", "/x?dryRun=All")[1] == b'{"dryRun": "All"}'
     assert api.sent() == ["WATCH /x", "PATCH /x?dryRun"]
+
+
+def test_a_delete_with_a_body_takes_its_options_from_there(api: FakeApi) -> None:
+    api.on("DELETE", "/x", fake_api.reply({}))
+    for path, body in (
+        ("/x?dryRun=All", ""),
+        ("/x?dryRun=All", "{}"),
+        ("/x?dryRun=All", '{"a": 1}'),
+        ("/x", '{"dryRun": ["All"]}'),
+    ):
+        ask(api, "DELETE", path, body=body)
+    assert api.sent() == ["DELETE /x?dryRun", "DELETE /x", "DELETE /x", "DELETE /x?dryRun"]
 
 
 def test_a_request_without_a_route_is_listed(api: FakeApi) -> None:

@@ -289,9 +289,11 @@ class Cluster:
     ) -> bool:
         """Delete one object; False where it was not there. With `uid` only that very object is deleted."""
         options = _delete_options(propagation, uid)
-        query = _query(dryRun="All" if dry_run else "")
+        if dry_run:
+            # In the body, since the API server ignores the query of a DELETE that has one: it would really delete.
+            options["dryRun"] = ["All"]
         try:
-            self._json(_Request("delete", "DELETE", kind, namespace, name, query=query, body=options))
+            self._json(_Request("delete", "DELETE", kind, namespace, name, body=options))
         except NotFound:
             return False
         return True
