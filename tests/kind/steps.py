@@ -80,7 +80,7 @@ class Progress:
     begun: float = field(default_factory=time.monotonic)
     running: dict[str, float] = field(default_factory=dict)
     announced: set[str] = field(default_factory=set)
-    told: float = 0.0
+    told: float = field(default_factory=time.monotonic)
 
     def say(self, text: str) -> None:
         self.told = time.monotonic()
