@@ -50,8 +50,8 @@ MOST_ARGUMENTS = 700_000
 # Bytes of a log that are read: the result, its marker, and what an interpreter may have said before.
 MOST_LOG = agent.LIMITS["result"] + 50_000
 
-# Seconds. A kubelet that lives takes up a pod within one or two, and needs more than 10 when dozens of pods start beside
-# it; the Job controller makes one within a fraction.
+# Seconds. A kubelet that lives takes up a pod within one or two, and may need more than 10 when dozens of pods start
+# beside it; the Job controller makes one within a fraction.
 CONTROLLER_PATIENCE = 15.0
 KUBELET_PATIENCE = 25.0
 IMAGE_GRACE = 5.0
