@@ -20,7 +20,7 @@ fi
 
 # molecule remembers that it made a cluster, not whether the cluster still lives: the role knows better
 molecule reset --scenario-name default
-molecule create --scenario-name default
+molecule create --scenario-name default --no-command-borders --no-report
 
 passed=1 # that was `default`
 failed=()
@@ -29,7 +29,7 @@ for scenario in "${scenarios[@]}"; do
   if [[ ! -f molecule/$scenario/molecule.yml ]]; then
     echo "molecule/$scenario/molecule.yml: not found" >&2
     failed+=("$scenario")
-  elif molecule test --scenario-name "$scenario" --destroy never; then
+  elif molecule test --scenario-name "$scenario" --destroy never --no-command-borders --no-report; then
     passed=$((passed + 1))
   else
     failed+=("$scenario")

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 import environment
 import images
 from host import CACHE, as_root, ask, docker_answers, start_docker, stop_docker
-from steps import Shell, Step, finish, run
+from steps import Missing, Shell, Step, finish, run
 from versions import NGINX_TAG, PYTHON_TAG, VERSIONS, node_tag
 
 LOGS = CACHE / "log"
@@ -50,7 +50,12 @@ def alone() -> Iterator[None]:
 
 def up() -> None:
     with alone():
+        if sys.platform != "linux":
+            raise Missing(f"this needs Linux, not {sys.platform}")
         run([*VENV_STEPS, Step("docker", start_docker, seconds=60), *images.plan()], LOGS)
+        if not images.are_ready():
+            print(f"The registry broke off ({LOGS}/images-from-the-registry.log): building the images", flush=True)
+            run(images.build_plan(), LOGS)
         write_variables()
 
 

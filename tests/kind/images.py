@@ -9,6 +9,7 @@ What was built is kept in the user's cache folder under a key of its inputs, and
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 from functools import partial
@@ -40,6 +41,10 @@ def is_pulled() -> bool:
     return all(is_present(image) for image in (VERSIONS["KIND_NODE_IMAGE"], *PULLED))
 
 
+def are_ready() -> bool:
+    return is_present(node_tag()) or is_pulled()
+
+
 def plan() -> list[Step]:
     """What has to be done, after the step `docker`, until kind and all images are there."""
     if is_built() or is_pulled():
@@ -55,10 +60,13 @@ def plan() -> list[Step]:
 
 
 def pull(shell: Shell) -> None:
-    shell.run("docker", "pull", "--quiet", VERSIONS["KIND_NODE_IMAGE"])
-    for tag, image in PULLED.items():
-        shell.run("docker", "pull", "--quiet", image)
-        shell.run("docker", "tag", image, tag)
+    """A registry that breaks off is not the end: `are_ready` tells, and the images can be built."""
+    fetch = ("timeout", "600", "docker", "pull", "--quiet")
+    with contextlib.suppress(Missing):
+        shell.run(*fetch, VERSIONS["KIND_NODE_IMAGE"])
+        for tag, image in PULLED.items():
+            shell.run(*fetch, image)
+            shell.run("docker", "tag", image, tag)
 
 
 # --- kind
