@@ -33,7 +33,7 @@ from .plan import BUDGET, Plan, client_nodes, plan
 from .question import Question
 from .result import FAIL, INCONCLUSIVE, SKIPPED, Finding, Report, short
 from .scope import Vantage
-from .snapshot import SERVICE_NAME, Container, Pod, Snapshot, pod, snapshot
+from .snapshot import SERVICE_NAME, Container, Pod, Service, Snapshot, pod, snapshot
 from .snapshot import service as parse_service
 
 # Seconds before the second look, and how long at most to wait for changes to end first.
@@ -101,6 +101,7 @@ class _Session:
         self.question = question
         self.deadline = deadline
         self.service = parse_service(body)
+        _stay_outside(question, self.service)
         self.interests = interests(question, self.service.selector)
         self.missing: dict[str, str] = {}
         self.stack = contextlib.ExitStack()
@@ -311,6 +312,17 @@ _PROBE_RIGHTS = (
 # ----- pure parts
 
 
+def _stay_outside(question: Question, service: Service) -> None:
+    """Probe pods must not become endpoints of the Service that they judge."""
+    labels = question.client.labels
+    at_home = question.client.namespace == service.namespace
+    if at_home and service.selector and all(labels.get(key) == value for key, value in service.selector):
+        chosen = short(dict(service.selector))
+        raise OptionError(
+            f"client.labels: {service.label} selects pods with {chosen}, so it would select the probe pods"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class _Round:
     """One look with its findings.
@@ -428,7 +440,7 @@ def settle(findings: Iterable[Finding], look: Look) -> float:
     return min(max(CACHE_SECONDS - age, SETTLE), CACHE_SECONDS)
 
 
-def reading(found: Pod, container: Container, result: ExecResult, service: t.Any) -> EnvironmentReading:
+def reading(found: Pod, container: Container, result: ExecResult, service: Service) -> EnvironmentReading:
     """What a container said about its variables."""
     if result.verdict == "ok":
         return EnvironmentReading(found, container.name, values=parse(result.stdout, service))

@@ -144,6 +144,13 @@ def test_a_pod_that_comes_or_goes_meanwhile_is_not_judged() -> None:
     assert "EP-11" not in {finding.id for finding in complaints(seen)}
 
 
+@pytest.mark.parametrize(("layer", "check"), [("endpoints", "EP-11"), ("http", "DP-01")])
+def test_when_every_pod_changed_nothing_is_proven(layer: str, check: str) -> None:
+    asked = question(layers=(layer,))
+    bad = complaints(look(asked=asked, after=snapshot([pod(3)]), touched=frozenset({"uid-1", "uid-2", ENDPOINTS})))
+    assert [(finding.id, finding.status) for finding in bad] == [(check, INCONCLUSIVE)]
+
+
 def test_while_a_headless_service_changes_answers_may_be_of_either_moment() -> None:
     before, after = snapshot(of=HEADLESS), snapshot([pod(1), pod(3)], HEADLESS)
     for addresses, fine in (

@@ -203,7 +203,10 @@ def test_what_was_not_read(verdict: str, status: str) -> None:
 
 
 def test_a_pod_that_changed_meanwhile_is_not_judged() -> None:
-    assert statuses(snapshot(), reading({}, started=-10), touched=frozenset({"uid-1"})) == {"EV-01": SKIPPED}
+    gone = reading({}, started=-10)
+    assert statuses(snapshot(), gone, touched=frozenset({"uid-1"})) == {"EV-01": INCONCLUSIVE}
+    other = replace(reading(RIGHT), pod=pod(2, containers=(Container("nginx", started=NOON),)))
+    assert statuses(snapshot(), gone, other, touched=frozenset({"uid-1"})) == {"EV-01": PASS}
 
 
 def started(number: int, minutes: int, **changes: t.Any) -> Pod:

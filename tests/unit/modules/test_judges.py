@@ -157,6 +157,22 @@ def test_a_missing_right_to_the_service_is_one_line() -> None:
     assert "\n" not in result["msg"]
 
 
+def test_probe_pods_must_not_become_endpoints() -> None:
+    spec = {"selector": {"app": "web"}, "ports": [{"port": 80}], "clusterIP": "10.96.1.1"}
+    with FakeApi() as api:
+        api.on(
+            "GET",
+            f"{SERVICES}/web",
+            reply({"metadata": {"name": "web", "namespace": "demo", "uid": "u"}, "spec": spec}),
+        )
+        result = run_module(verify, api, name="web", namespace="demo", client={"labels": {"app": "web", "x": "y"}})
+        assert api.sent() == [f"GET {SERVICES}/web"]
+    assert result["failed"]
+    assert result["msg"] == (
+        "client.labels: Service demo/web selects pods with app=web, so it would select the probe pods"
+    )
+
+
 def test_a_layer_that_was_only_skipped_is_not_passed_over_in_silence() -> None:
     skipped = Finding("DP-03", "http", SKIPPED, "the Service was not asked: cannot create jobs")
     good = Finding("EP-02", "endpoints", PASS, "fine")

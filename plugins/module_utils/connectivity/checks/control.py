@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from ..look import Look
-from ..result import Finding
+from ..result import Finding, short
 from .common import Bench, failure
 
 NAME = "control"
@@ -44,7 +44,10 @@ def _clients(look: Look) -> list[Finding]:
                 expected="a probe pod that runs and reaches itself",
             )
         )
-    return _bench.verdict("PR-01", complaints, good, f"{good} client(s) ran and work")
+    chosen = {vantage.node for vantage in look.plan.vantages}
+    left = [node.name + ("" if node.ready else " (not ready)") for node in look.after.nodes if node.name not in chosen]
+    message = f"{good} client(s) ran and work" + (f"; not asked from: {short(left)}" if left else "")
+    return _bench.verdict("PR-01", complaints, good, message)
 
 
 def _isolated(look: Look) -> list[Finding]:

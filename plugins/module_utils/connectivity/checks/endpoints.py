@@ -388,6 +388,8 @@ def _answers_directly(look: Look) -> list[Finding]:
     for probe, found in look.seen("direct"):
         if probe.endpoint and look.stable(probe.endpoint):
             by_target.setdefault(probe.target, []).append((probe, found))
+    if look.seen("direct") and not by_target:
+        return [_bench.undecided("EP-11", "every endpoint changed while it was asked")]
     bad = {target: pairs for target, pairs in by_target.items() if any(found.failures for _probe, found in pairs)}
     complaints = [_silent(look, target, pairs, len(bad) == len(by_target)) for target, pairs in sorted(bad.items())]
     good = len(by_target) - len(bad)

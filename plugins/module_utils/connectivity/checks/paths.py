@@ -41,7 +41,8 @@ def answers(bench: Bench, look: Look, purpose: str, check_id: str, title: str) -
     """Every client gets an answer on this path, whatever it says."""
     pairs = relevant(look, purpose)
     if not pairs:
-        return []
+        changed = purpose == "direct" and look.seen(purpose)
+        return [bench.undecided(check_id, "every endpoint changed while it was asked")] if changed else []
     by_target: dict[str, list[Seen]] = {}
     for probe, found in pairs:
         by_target.setdefault(probe.target, []).append((probe, found))
