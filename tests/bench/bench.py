@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -36,6 +37,7 @@ from counting_proxy import CountingProxy  # noqa: E402
 from kubernetes import client, config  # noqa: E402
 
 FIRST, AGAIN = "first run", "no-op run"
+ROW = "{:10} {:16}" + " {:>8}" * 7
 TARGETS = {FIRST: 0.4, AGAIN: 0.3}
 STARTUP = {
     "ansible.builtin.ping": "",
@@ -58,6 +60,7 @@ class Run:
     """What one run of ansible-playbook took."""
 
     seconds: float
+    cpu: float
     tasks: int
     changed: int
 
@@ -96,12 +99,15 @@ class Bench:
         return seconds, done.stdout
 
     def play(self, side: Side, kubeconfig: Path | None = None) -> Run:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds, output = self.ansible("ansible-playbook", *side.arguments, kubeconfig=kubeconfig)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         recap = {
             key: sum(map(int, re.findall(rf"^\S+ +:.*\b{key}=(\d+)", output, re.MULTILINE)))
             for key in ("ok", "changed")
         }
-        return Run(seconds, recap["ok"], recap["changed"])
+        return Run(seconds, cpu, recap["ok"], recap["changed"])
 
     def clear(self, *namespaces: str) -> None:
         """Remove namespaces and wait until they are gone."""
@@ -126,19 +132,18 @@ def sites(bench: Bench, rounds: int) -> None:
                 runs.setdefault((phase, side.name), []).append(run)
                 say(f"  round {number + 1}/{rounds} {phase:9} {side.name:15} {run.seconds:6.2f} s")
     requests = count_requests(bench)
-    print(f"\n{'':10} {'':15} {'median':>8} {'least':>8} {'most':>8} {'tasks':>6} {'changed':>8} {'requests':>9}")
+    print(f"\n{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; seconds:")
+    head = ("", "", "median", "least", "most", "cpu", "tasks", "changed", "requests")
+    print(ROW.format(*head))
     for (phase, name), found in runs.items():
         took = [run.seconds for run in found]
-        print(
-            f"{phase:10} {name:15} {statistics.median(took):7.2f}s {min(took):7.2f}s {max(took):7.2f}s"
-            f" {found[-1].tasks:6} {found[-1].changed:8} {sum(requests[phase, name].values()):9}"
-        )
+        numbers = (statistics.median(took), min(took), max(took), statistics.median(run.cpu for run in found))
+        counts = (found[-1].tasks, found[-1].changed, sum(requests[phase, name].values()))
+        print(ROW.format(phase, name, *(f"{number:.2f}" for number in numbers), *counts))
     for phase, target in TARGETS.items():
         ours, peer = (statistics.median(run.seconds for run in runs[phase, side.name]) for side in (OURS, PEER))
         asked, peers = (sum(requests[phase, side.name].values()) for side in (OURS, PEER))
-        print(
-            f"{phase}: {ours / peer:.2f} of the peer's time (target {target:.2f}), {asked / peers:.2f} of its requests"
-        )
+        print(f"{phase}: {ours / peer:.2f} of the peer's time, target {target}; {asked / peers:.2f} of its requests")
 
 
 def count_requests(bench: Bench) -> dict[tuple[str, str], Counter[str]]:
