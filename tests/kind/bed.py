@@ -109,7 +109,9 @@ def purge() -> None:
         run([*remove_cluster(), Step("remove images", remove_images, after=("remove cluster",)), STOP_DOCKER], LOGS)
     for folder in (CACHE, environment.VENV):
         if folder.exists() and ask("rm", "-rf", str(folder), seconds=300) is None:
-            ask(*as_root(), "rm", "-rf", str(folder), seconds=300)  # an unfinished build leaves files of root
+            ask(
+                *as_root(f"removing {folder}"), "rm", "-rf", str(folder), seconds=300
+            )  # an unfinished build leaves files of root
 
 
 def remove_images(shell: Shell) -> None:

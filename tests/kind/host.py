@@ -38,13 +38,13 @@ def ask(*command: str, seconds: float = 30) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def as_root() -> tuple[str, ...]:
+def as_root(purpose: str) -> tuple[str, ...]:
     """What to put before a command that needs root."""
     if os.geteuid() == 0:
         return ()
     if ask("sudo", "-n", "true") is not None:
         return ("sudo", "-n", "-E")
-    raise Missing("this needs root, or sudo without a password")
+    raise Missing(f"{purpose} needs root, or sudo without a password")
 
 
 def need_disk(gigabytes: int) -> None:
@@ -82,7 +82,7 @@ def has_systemd() -> bool:
 def install_packages(shell: Shell, *names: str) -> None:
     if not shutil.which("apt-get"):
         raise Missing(f"{', '.join(names)}: please install (there is no apt-get here to do it)")
-    apt = (*as_root(), "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q")
+    apt = (*as_root(f"installing {', '.join(names)}"), "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q")
     shell.run(*apt, "update")
     shell.run(*apt, "install", "--yes", "--no-install-recommends", *names)
 
@@ -104,7 +104,7 @@ def start_docker(shell: Shell) -> None:
         install_packages(shell, *ENGINE_PACKAGES)
     if not docker_answers():
         if has_systemd():
-            shell.run(*as_root(), "systemctl", "start", "docker")
+            shell.run(*as_root("starting the Docker engine"), "systemctl", "start", "docker")
         else:
             run_daemon(shell)
     wait_for_docker()
@@ -144,7 +144,7 @@ def run_daemon(shell: Shell) -> None:
     with ENGINE_LOG.open("w") as log:
         subprocess.Popen(
             [
-                *as_root(),
+                *as_root("starting the Docker engine"),
                 "env",
                 f"PATH={path}",
                 "dockerd",
@@ -188,7 +188,7 @@ def stop_docker(shell: Shell) -> None:
     if os.geteuid() == 0:
         os.kill(pid, signal.SIGTERM)
     else:
-        shell.run(*as_root(), "kill", str(pid))
+        shell.run(*as_root("stopping the Docker engine"), "kill", str(pid))
     deadline = time.monotonic() + 60
     while our_daemon() and time.monotonic() < deadline:
         time.sleep(0.5)

@@ -135,7 +135,7 @@ def get_debootstrap(shell: Shell) -> None:
 
 
 def assemble(part: str, shell: Shell) -> None:
-    shell.run(*as_root(), sys.executable, HERE / "assemble.py", part, WORK)
+    shell.run(*as_root("building the images"), sys.executable, HERE / "assemble.py", part, WORK)
 
 
 def build_image(shell: Shell) -> None:
@@ -145,7 +145,7 @@ def build_image(shell: Shell) -> None:
     for old in target.parent.glob("node-*.tar"):
         old.unlink()
     (WORK / "node.tar").rename(target)
-    shell.run(*as_root(), "rm", "-rf", WORK)
+    shell.run(*as_root("building the images"), "rm", "-rf", WORK)
 
 
 def load(shell: Shell) -> None:
@@ -159,7 +159,7 @@ LOAD = Step("load node image", load, after=("docker", "node image"), seconds=15)
 
 def build_plan() -> list[Step]:
     need_go()
-    as_root()
+    as_root("building the images")
     need_disk(18)
     return [
         Step("kubernetes", build_kubernetes, seconds=420),
