@@ -142,18 +142,31 @@ def _gap(service: Object, slices: list[Object], pods: list[Object]) -> str:
     ready = [pod for pod in pods if (_addresses(pod) if anyhow else is_ready(pod))]
     if not ready:
         return f"0 of {len(pods)} selected pods are ready"
+    ports = service["spec"].get("ports") or []
+    # A slice without ports is no use, unless the Service (a headless one) has none either.
+    usable = [piece for piece in slices if piece.get("ports") or not ports]
     served = {
         (piece["addressType"], endpoint["targetRef"]["uid"])
-        for piece in slices
+        for piece in usable
         for endpoint in piece.get("endpoints") or []
-        if endpoint.get("targetRef") and piece.get("ports") is not None and _is_ready(endpoint)
+        if endpoint.get("targetRef") and _is_ready(endpoint)
     }
     families = service["spec"].get("ipFamilies") or ["IPv4"]
     wanted = {(family, pod["metadata"]["uid"]) for pod in ready for family in families if family in _addresses(pod)}
     left = {uid for _family, uid in wanted - served}
     if left or not wanted:
         return f"{len(ready) - len(left)} of {len(ready)} ready pods are endpoints"
-    return ""
+    nowhere = [str(port["port"]) for port in ports if not any(_leads(port, piece) for piece in usable)]
+    return f"port {', '.join(nowhere)} has no endpoint" if nowhere else ""
+
+
+def _leads(port: Object, piece: Object) -> bool:
+    """Whether a slice serves a port of the Service. Pods may differ in what they call their ports, so one is enough."""
+    target = port.get("targetPort", port["port"])
+    return any(
+        (item.get("name") or "") == (port.get("name") or "") and (isinstance(target, str) or item.get("port") == target)
+        for item in piece.get("ports") or []
+    )
 
 
 def _causes(service: Object, pods: list[Object], gap: str) -> list[Cause]:

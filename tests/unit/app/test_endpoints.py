@@ -152,6 +152,25 @@ BALANCER = {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}
             [],
             id="two families",
         ),
+        pytest.param(
+            service(
+                ports=[{"name": "a", "port": 80, "targetPort": "web"}, {"name": "b", "port": 81, "targetPort": 80}]
+            ),
+            [piece(endpoint("a"), ports=[{"name": "b", "port": 80}])],
+            [A],
+            "port 80 has no endpoint",
+            ["NoSuchPort"],
+            id="one of two ports leads nowhere",
+        ),
+        pytest.param(
+            service(ports=[{"port": 80, "targetPort": 8080}]),
+            [piece(endpoint("a"))],
+            [A],
+            "port 80 has no endpoint",
+            [],
+            id="slice of the former target port",
+        ),
+        pytest.param(service(ports=[]), [piece(endpoint("a"), ports=None)], [A], "", [], id="headless without ports"),
         pytest.param(service(selector={}), [], [], "", [], id="no selector, nothing to wait for"),
         pytest.param(service(type="ExternalName"), [], [], "", [], id="a mere name"),
         pytest.param(
