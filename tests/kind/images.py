@@ -49,10 +49,13 @@ def plan() -> list[Step]:
     """What has to be done, after the step `docker`, until kind and all images are there."""
     if is_built() or is_pulled():
         load = [] if is_pulled() or is_present(node_tag()) else [LOAD]
-        return [*load, Step("kind", get_kind)]
+        return [*load, Step("kind", get_kind, seconds=30)]
     if has_registry():
         need_disk(8)
-        return [Step("images from the registry", pull, after=("docker",), seconds=120), Step("kind", get_kind)]
+        return [
+            Step("images from the registry", pull, after=("docker",), seconds=120),
+            Step("kind", get_kind, seconds=30),
+        ]
     return build_plan()
 
 
