@@ -15,7 +15,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.venv/collections
 export MOLECULE_GLOB := molecule/*/molecule.yml
 
 help: ## Say what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: cluster ## See the tutorial happen and be verified on a real cluster, which stays
 	@ansible-playbook --inventory $(PLUMBLINE_INVENTORY) plumbline.kubernetes.quickstart

@@ -102,6 +102,8 @@ def start_docker(shell: Shell) -> None:
         raise Missing(f"DOCKER_HOST is {os.environ['DOCKER_HOST']}, but no Docker engine answers there")
     if not shutil.which("docker") or not shutil.which("dockerd", path=os.environ["PATH"] + ":/usr/sbin:/sbin"):
         install_packages(shell, *ENGINE_PACKAGES)
+        if not shutil.which("docker"):  # newer Debians have it in a package of its own
+            install_packages(shell, "docker-cli")
     if not docker_answers():
         if has_systemd():
             shell.run(*as_root("starting the Docker engine"), "systemctl", "start", "docker")
