@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -83,7 +84,8 @@ def install_packages(shell: Shell, *names: str) -> None:
     if not shutil.which("apt-get"):
         raise Missing(f"{', '.join(names)}: please install (there is no apt-get here to do it)")
     apt = (*as_root(f"installing {', '.join(names)}"), "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q")
-    shell.run(*apt, "update")
+    with contextlib.suppress(Missing):  # one source of many may be out of reach
+        shell.run(*apt, "update")
     shell.run(*apt, "install", "--yes", "--no-install-recommends", *names)
 
 
