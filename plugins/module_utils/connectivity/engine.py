@@ -402,23 +402,24 @@ def interests(question: Question, selector: Iterable[tuple[str, str]]) -> dict[s
 
 
 def touched(changes: Iterable[tuple[str, str, str]], before: Snapshot, after: Snapshot) -> frozenset[str]:
-    """Uids and names of what changed: by the events of the watch, so that a change back and forth counts too.
+    """Uids and names of what changed.
 
-    Nodes report their state all the time, so only what a snapshot keeps of them counts.
+    Services and slices by the events of the watch, so that a change back and forth counts too. Pods and nodes report
+    much that is of no interest here, so what a snapshot keeps of them is compared; that a pod was unready for a moment
+    shows in the time of its last turn.
 
     Args:
         changes: kind, name and uid of each event.
     """
     found = {node.name for node in {*before.nodes} ^ {*after.nodes}}
+    found |= {pod.uid for pod in {*before.pods} ^ {*after.pods}}
     own = {*before.slices, *after.slices}
     dns = {item.uid for item in (before.dns, after.dns) if item}
     for kind, name, uid in changes:
         if kind == "EndpointSlice":
             found.add(ENDPOINTS if name in own else DNS)
-        elif kind == "Service" and uid in dns:
-            found |= {DNS, uid}
-        elif kind != "Node":
-            found.add(uid)
+        elif kind == "Service":
+            found |= {uid, DNS} if uid in dns else {uid}
     if {*before.endpoints} != {*after.endpoints}:
         found.add(ENDPOINTS)
     return frozenset(found)

@@ -140,7 +140,7 @@ class Pod:
         sidecars: init containers that keep running (restartPolicy Always).
         ready: the condition Ready is True.
         unready_reason: reason or message of the condition Ready when it is not.
-        unready_since: last transition of that condition.
+        turned: last transition of that condition, so that a pod that was unready for a moment is not equal to itself.
         terminating: has a deletionTimestamp.
     """
 
@@ -153,7 +153,7 @@ class Pod:
     phase: str = "Running"
     ready: bool = True
     unready_reason: str = ""
-    unready_since: datetime | None = None
+    turned: datetime | None = None
     terminating: bool = False
     host_network: bool = False
     hostname: str = ""
@@ -335,7 +335,7 @@ def pod(body: Body) -> Pod:
         phase=status.get("phase") or "Pending",
         ready=ready,
         unready_reason="" if ready else _unready_reason(condition, list(statuses.values())),
-        unready_since=None if ready else when(condition.get("lastTransitionTime")),
+        turned=when(condition.get("lastTransitionTime")),
         terminating=bool(metadata.get("deletionTimestamp")),
         host_network=bool(spec.get("hostNetwork")),
         hostname=spec.get("hostname") or "",

@@ -41,8 +41,11 @@ SAME = snapshot()
     ("changes", "after", "expected"),
     [
         ([], SAME, set()),
-        ([("Pod", "web-1", "uid-1")], SAME, {"uid-1"}),  # a change back and forth
-        ([("EndpointSlice", "web-abc", "x")], SAME, {ENDPOINTS}),
+        ([("Pod", "web-1", "uid-1")], SAME, set()),  # news of no interest
+        ([], snapshot([pod(1, turned=NOON), pod(2)]), {"uid-1"}),  # ready again
+        ([], snapshot([pod(1), pod(2, terminating=True)]), {"uid-2"}),
+        ([], snapshot([pod(1), pod(3)]), {"uid-2", "uid-3", ENDPOINTS}),
+        ([("EndpointSlice", "web-abc", "x")], SAME, {ENDPOINTS}),  # a change back and forth
         ([("EndpointSlice", "kube-dns-x", "x")], SAME, {DNS}),
         ([("Service", "web", "web-uid")], SAME, {"web-uid"}),
         ([("Service", "kube-dns", "dns-uid")], SAME, {"dns-uid", DNS}),

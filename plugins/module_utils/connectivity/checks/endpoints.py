@@ -344,7 +344,7 @@ def _stuck_pods(look: Look) -> list[Finding]:
 def _is_stuck(pod: Pod, now: datetime) -> bool:
     if any(container.waiting in _STUCK for container in (*pod.containers, *pod.sidecars)):
         return True
-    return pod.unready_since is not None and (now - pod.unready_since).total_seconds() > UNREADY_TOO_LONG
+    return pod.turned is not None and (now - pod.turned).total_seconds() > UNREADY_TOO_LONG
 
 
 def _spread(look: Look) -> list[Finding]:
