@@ -10,9 +10,9 @@ timing: it saves its clients the TLS handshakes.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
-import socket
 import ssl
 import tempfile
 import threading
@@ -25,21 +25,23 @@ import yaml
 
 
 class CountingProxy:
-    """Counts requests by method and path; a context manager."""
+    """Counts requests by method and path; a context manager. An event loop in a thread of its own does the work."""
 
     def __init__(self, kubeconfig: Path, context: str) -> None:
         self._upstream, self._tls = _credentials(kubeconfig, context)
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._loop = asyncio.new_event_loop()
+        self.url = ""
 
     def __enter__(self) -> t.Self:
-        threading.Thread(target=self._accept, daemon=True).start()
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        starting = asyncio.run_coroutine_threadsafe(asyncio.start_server(self._serve, "127.0.0.1", 0), self._loop)
+        self.url = f"http://127.0.0.1:{starting.result().sockets[0].getsockname()[1]}"
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        self._listener.close()
+        self._loop.call_soon_threadsafe(self._loop.stop)
 
     def kubeconfig(self, path: Path, context: str) -> Path:
         """Write a kubeconfig that leads here, with the context under its usual name."""
@@ -60,61 +62,38 @@ class CountingProxy:
             counts, self._counts = self._counts, Counter()
         return counts
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _address = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, port = self._upstream
+        answers, requests = await asyncio.open_connection(host, port, ssl=self._tls)
+        back = asyncio.create_task(_pump(answers, writer))
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await self._forward(reader, requests)
+        requests.transport.abort()  # the client is gone, nobody waits for the rest
+        await back
 
-    def _serve(self, client: socket.socket) -> None:
-        try:
-            server = self._tls.wrap_socket(socket.create_connection(self._upstream), server_hostname=self._upstream[0])
-            threading.Thread(target=_pump, args=(server, client), daemon=True).start()
-            self._forward(client, server)
-        except OSError:
-            pass
-        finally:
-            client.close()
-
-    def _forward(self, client: socket.socket, server: ssl.SSLSocket) -> None:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Copy the client's requests, counting their heads."""
-        rest = b""
         while True:
-            while b"\r\n\r\n" not in rest:
-                data = client.recv(65536)
-                if not data:
-                    server.shutdown(socket.SHUT_RDWR)
-                    return
-                rest += data
-            head, _end, rest = rest.partition(b"\r\n\r\n")
-            request, *lines = head.decode("latin-1").split("\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            request, *lines = head.decode("latin-1").strip().split("\r\n")
             headers = {name.lower(): value.strip() for name, _colon, value in (line.partition(":") for line in lines)}
             method, target, _version = request.split(" ")
             with self._lock:
                 self._counts[f"{method} {urlsplit(target).path}"] += 1
-            server.sendall(head + b"\r\n\r\n")
+            writer.write(head)
             if "upgrade" in headers:
-                server.sendall(rest)
-                _pump(client, server)
+                await _pump(reader, writer)
                 return
-            left = int(headers.get("content-length", 0))
-            while left:
-                data, rest = (rest[:left], rest[left:]) if rest else (client.recv(min(left, 65536)), b"")
-                if not data:
-                    return
-                server.sendall(data)
-                left -= len(data)
+            writer.write(await reader.readexactly(int(headers.get("content-length", 0))))
+            await writer.drain()
 
 
-def _pump(source: socket.socket, target: socket.socket) -> None:
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-    for side in (source, target):
-        with contextlib.suppress(OSError):
-            side.shutdown(socket.SHUT_RDWR)
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
 
 
 def _credentials(kubeconfig: Path, context: str) -> tuple[tuple[str, int], ssl.SSLContext]:
