@@ -160,6 +160,17 @@ def test_credentials_and_impersonation_travel_in_headers(api):
     assert headers["impersonate-user"] == "jane"
 
 
+def test_a_proxy_is_used_with_its_headers_unless_the_host_is_excepted(api):
+    api.on("GET", WEB, reply({"via": "proxy"}))
+    headers = {"user_agent": "me", "proxy_basic_auth": "joe:word"}
+    options = {"host": "http://127.0.0.1:1", "api_key": "t", "proxy": api.url, "proxy_headers": headers}
+    assert Cluster.connect(options).get(SERVICE, "web", "demo") == {"via": "proxy"}
+    assert api.requests[0].headers["host"] == "127.0.0.1:1"
+    assert api.requests[0].headers["proxy-authorization"] == "Basic am9lOndvcmQ="
+    with pytest.raises(errors.ConnectionFailed, match="refused"):
+        Cluster.connect({**options, "no_proxy": "127.0.0.1"}).get(SERVICE, "web", "demo")
+
+
 def test_a_dry_run_says_so_on_the_wire(api):
     api.on("PATCH", WEB, reply({}))
     api.on("DELETE", WEB, reply({}))
