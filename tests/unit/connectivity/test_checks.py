@@ -144,6 +144,14 @@ def test_a_pod_that_comes_or_goes_meanwhile_is_not_judged() -> None:
     assert "EP-11" not in {finding.id for finding in complaints(seen)}
 
 
+@pytest.mark.parametrize(("change", "silent"), [({"terminating": True}, True), ({"ready": False}, False)])
+def test_a_pod_that_leaves_may_still_answer_but_an_unready_one_may_not(change: dict[str, t.Any], silent: bool) -> None:
+    leaving = endpoint(pod(3), ready=False, serving=True, terminating="terminating" in change)
+    seen = snapshot([pod(1), pod(2), pod(3, **change)], endpoints=(endpoint(pod(1)), endpoint(pod(2)), leaving))
+    broken = where(http_answer(["web-1", "web-2", "web-3"], 21), purpose="cluster_ip")
+    assert ("EP-13" not in {finding.id for finding in complaints(look(seen, broken=broken))}) == silent
+
+
 @pytest.mark.parametrize(("layer", "check"), [("endpoints", "EP-11"), ("http", "DP-01")])
 def test_when_every_pod_changed_nothing_is_proven(layer: str, check: str) -> None:
     asked = question(layers=(layer,))

@@ -548,8 +548,11 @@ def _nobody_else(look: Look, pairs: list[tuple[Probe, Observation]], names: _Ide
 
 
 def _names_of_pods(look: Look, probe: Probe) -> set[str]:
-    """Names by which pods whose endpoints are not firmly known might call themselves."""
+    """Names by which pods might call themselves whose endpoints are not firmly known.
+
+    Those of pods that are being deleted count too: a busy proxy may need seconds to forget them, and they serve on.
+    """
     firm = {e.pod_uid for e in (*look.before.endpoints, *look.after.endpoints) if look.stable(e)}
     firm -= {e.pod_uid for e in probe.reach}
-    pods = {pod.uid: pod for pod in (*look.before.pods, *look.after.pods) if pod.uid not in firm}
-    return {name for pod in pods.values() for name in (pod.name, pod.hostname, *pod.ips) if name}
+    pods = [pod for pod in (*look.before.pods, *look.after.pods) if pod.terminating or pod.uid not in firm]
+    return {name for pod in pods for name in (pod.name, pod.hostname, *pod.ips) if name}
