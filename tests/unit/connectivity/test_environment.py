@@ -110,7 +110,22 @@ def test_nothing_else_leaves_a_container() -> None:
 
 @pytest.mark.parametrize(
     "secret",
-    ["s3cret!", "correct horse", "a\nWEB_SERVICE_HOST=10.9.9.9", "x" * 81, "1" * 81, "$(id)", "`id`", "'", "\\", "*"],
+    [
+        "s3cret!",
+        "hunter2",
+        "Zebra",
+        "deadbeef",
+        "tcp://user:pass@host",
+        "correct horse",
+        "a\nWEB_SERVICE_HOST=10.9.9.9",
+        "x" * 81,
+        "1" * 81,
+        "$(id)",
+        "`id`",
+        "'",
+        "\\",
+        "*",
+    ],
 )
 def test_a_value_of_another_shape_stays_inside(secret: str) -> None:
     found = run_script(WEB, {"WEB_PORT": secret})

@@ -36,7 +36,10 @@ for n do
   eval "v=\\${$n-} s=\\${$n+x}"
   [ "$s" ] || continue
   case $v in
-    *[!]0-9a-f.:/[tups]*) v='?' ;;
+    '' | tcp | udp | sctp) ;;
+    tcp://* | udp://* | sctp://*) case ${v#*://} in *[!]0-9a-f.:[]*) v='?' ;; esac ;;
+    *[!0-9a-f.:]*) v='?' ;;
+    *[a-f]*) case $v in *:*:*) ;; *) v='?' ;; esac ;;
   esac
   [ ${#v} -le 80 ] || v='?'
   printf '%s=%s\\n' "$n" "$v"
