@@ -169,9 +169,9 @@ def test_while_a_headless_service_changes_answers_may_be_of_either_moment() -> N
         (["10.244.1.5", "10.244.9.9"], False),  # never was one
     ):
 
-        def answer(probe: Probe, good: Observation, addresses: list[str] = addresses) -> Observation:
+        def answer(probe: Probe, good: Observation, addresses: tuple[str, ...] = tuple(addresses)) -> Observation:
             if probe.purpose == "resolve":
-                return Observation("ok", value={"addresses": addresses})
+                return Observation("ok", value={"addresses": list(addresses)})
             return good
 
         seen = look(before, broken=answer, after=after, touched=frozenset({"uid-2", "uid-3", ENDPOINTS}))
