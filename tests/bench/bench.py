@@ -179,7 +179,7 @@ def startup(bench: Bench) -> None:
             with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
                 file.write(json.dumps(play))
                 file.flush()
-                times[count] = min(bench.ansible("ansible-playbook", file.name)[0] for _ in range(3))
+                times[count] = min(bench.ansible("ansible-playbook", file.name)[0] for dummy in range(3))
         print(f"  {module:36} {(times[11] - times[1]) / 10:5.2f} s")
 
 
