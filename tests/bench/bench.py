@@ -207,6 +207,7 @@ def main() -> None:
     }
     parser.add_argument("--only", choices=parts, action="append")
     options = parser.parse_args()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     bench = Bench(options.kubeconfig, options.context)
     for name, part in parts.items():
         if not options.only or name in options.only:
