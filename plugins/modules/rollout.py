@@ -200,11 +200,7 @@ def _decide(module: AnsibleModule, cluster: Cluster, live: Body) -> tuple[Body, 
     if params["action"] == "restart":
         if live["spec"].get("paused"):
             raise OptionError("action: restart asked for, but the roll-out is paused; resume it first", option="action")
-        service = cluster.get(SERVICE, params["service"], namespace) if params["service"] else None
-        if params["service"] and service is None:
-            raise OptionError(f"service: {SERVICE.describe(params['service'], namespace)} does not exist")
-        pods = cluster.list(POD, namespace, labels=selector_text(live["spec"]["selector"])).items if service else []
-        return revision.restart(service, pods, datetime.now(UTC))
+        return _restart(module, cluster, live)
     if params["action"] == "undo":
         sets = cluster.list(REPLICA_SET, namespace, labels=selector_text(live["spec"]["selector"])).items
         return revision.undo(live, sets, params["to_revision"])
@@ -214,6 +210,25 @@ def _decide(module: AnsibleModule, cluster: Cluster, live: Body) -> tuple[Body, 
     if params["action"] == "wait":
         return {}, "only waited"
     return {"spec": {"paused": params["action"] == "pause"}}, f"{params['action']} asked for"
+
+
+def _restart(module: AnsibleModule, cluster: Cluster, live: Body) -> tuple[Body, str]:
+    name, namespace = module.params["service"], module.params["namespace"]
+    now = datetime.now(UTC)
+    if not name:
+        return revision.restart(now), "restart asked for"
+    service = cluster.get(SERVICE, name, namespace)
+    what = SERVICE.describe(name, namespace)
+    if service is None and not module.check_mode:
+        raise OptionError(f"service: {what} does not exist; create it first", option="service")
+    if service is None:
+        # An earlier task of the play would have made it: every running container would be older.
+        return revision.restart(now), f"{what} does not exist yet"
+    if not revision.gives_variables(service, live):
+        return {}, f"{what} gives these pods no variables"
+    pods = cluster.list(POD, namespace, labels=selector_text(live["spec"]["selector"])).items
+    older = revision.older_than(service, pods)
+    return (revision.restart(now), older) if older else ({}, f"every running container is younger than {what}")
 
 
 def _refuse_autoscaled(module: AnsibleModule, cluster: Cluster) -> None:

@@ -19,25 +19,26 @@ Body = dict[str, t.Any]
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
 
-def restart(service: Body | None, pods: t.Sequence[Body], now: datetime) -> tuple[Body, str]:
-    """The patch of a restart and its reason; an empty patch when no container is older than `service`.
-
-    Variables date from the container's start, not the pod's: a restarted container has the present ones.
-    """
-    if service is not None:
-        old = older_than(service, pods)
-        if not old:
-            return {}, f"every running container is younger than Service {service['metadata']['name']}"
-        reason = old
-    else:
-        reason = "restart asked for"
+def restart(now: datetime) -> Body:
+    """The patch of a restart, in the words of `kubectl rollout restart`."""
     stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: stamp}}}}}, reason
+    return {"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: stamp}}}}}
+
+
+def gives_variables(service: Body, deployment: Body) -> bool:
+    """Whether the kubelet makes variables of this Service for the Deployment's pods (pkg/kubelet/envvars).
+
+    A headless Service and an ExternalName have no address to tell, and pods can do without Service links.
+    """
+    address = service["spec"].get("clusterIP")
+    links = deployment["spec"]["template"]["spec"].get("enableServiceLinks", True)
+    return address not in (None, "", "None") and links is not False
 
 
 def older_than(service: Body, pods: t.Sequence[Body]) -> str:
     """One line about the first running container that started before the Service was made; empty without one.
 
+    Variables date from the container's start, not the pod's: a restarted container has the present ones.
     API times have whole seconds, so a container of the same second may be either; it counts as older, since a
     needless restart costs nothing and missing variables cost a failure.
     """

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.app.revision import (
+    gives_variables,
     older_than,
     restart,
     touched,
@@ -255,14 +256,22 @@ def test_older_than_the_service(item, older):
 
 
 def test_restart_patches_the_annotation_of_kubectl():
-    patch, _reason = restart(None, [], NOW)
-    annotations = patch["spec"]["template"]["metadata"]["annotations"]
+    annotations = restart(NOW)["spec"]["template"]["metadata"]["annotations"]
     assert annotations == {"kubectl.kubernetes.io/restartedAt": "2026-01-02T03:04:05Z"}
 
 
-def test_restart_for_a_service_only_when_needed():
-    assert restart(SERVICE, [running("2026-01-01T11:00:00Z")], NOW)[0] == {}
-    assert restart(SERVICE, [running("2026-01-01T09:00:00Z")], NOW)[0] != {}
+@pytest.mark.parametrize(
+    ("address", "pod_spec", "expected"),
+    [
+        ("10.96.0.9", {}, True),
+        ("10.96.0.9", {"enableServiceLinks": True}, True),
+        ("10.96.0.9", {"enableServiceLinks": False}, False),
+        ("None", {}, False),
+        (None, {}, False),
+    ],
+)
+def test_which_services_give_variables(address, pod_spec, expected):
+    assert gives_variables({"spec": {"clusterIP": address}}, deployment(template={"spec": pod_spec})) is expected
 
 
 def test_undo_brings_back_the_template_without_the_hash():

@@ -214,6 +214,30 @@ def test_options_that_do_not_fit_are_named(api: FakeApi, options: Object, words:
     assert not api.sent("PATCH")
 
 
+@pytest.mark.parametrize(
+    ("started", "address", "check", "changed"),
+    [
+        ("2026-01-01T09:00:00Z", "10.96.0.9", False, True),
+        ("2026-01-01T11:00:00Z", "10.96.0.9", False, False),
+        ("2026-01-01T09:00:00Z", "None", False, False),
+        # No Service yet in check mode: an earlier task would make it, so every container would be older.
+        ("2026-01-01T09:00:00Z", "", True, True),
+    ],
+)
+def test_a_restart_for_a_service_only_when_its_variables_are_missing(
+    api: FakeApi, started: str, address: str, check: bool, changed: bool
+) -> None:
+    metadata = {"name": "web", "creationTimestamp": "2026-01-01T10:00:00Z"}
+    found = reply({"metadata": metadata, "spec": {"clusterIP": address}})
+    api.on("GET", f"{CORE}/services/web", found if address else MISSING)
+    state = {"running": {"startedAt": started}}
+    api.on("GET", PODS, listing(owned("p", "web-1", status={"containerStatuses": [{"name": "web", "state": state}]})))
+    restarted = web()
+    restarted["spec"]["template"]["metadata"] = {"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}
+    api.on("PATCH", WEB, reply(restarted))
+    assert run(api, rollout, action="restart", service="web", check=check, wait=False)["changed"] is changed
+
+
 def test_a_patch_that_changes_nothing_is_no_change(api: FakeApi) -> None:
     assert run(api, rollout, action="scale", replicas=2)["changed"] is False
     scaled = copy.deepcopy(web())
