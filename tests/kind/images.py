@@ -155,6 +155,10 @@ def load(shell: Shell) -> None:
     if not is_present(node_tag()):
         need_disk(4)
         shell.run("docker", "load", "--input", archive())
+        older = ask("docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "plumbline.local/node") or ""
+        for image in set(older.split()) - {node_tag()}:
+            with contextlib.suppress(Missing):  # a cluster may still run on it
+                shell.run("docker", "image", "rm", image)
 
 
 LOAD = Step("load node image", load, after=("docker", "node image"), seconds=15)
@@ -165,9 +169,9 @@ def build_plan() -> list[Step]:
     as_root("building the images")
     need_disk(18)
     return [
-        Step("kubernetes", build_kubernetes, seconds=420),
-        Step("containerd", build_containerd, seconds=90),
-        Step("etcd, coredns, kind", build_others, after=("kubernetes",), seconds=60),
+        Step("kubernetes", build_kubernetes, seconds=480),
+        Step("containerd", build_containerd, seconds=180),
+        Step("etcd, coredns, kind", build_others, after=("kubernetes",), seconds=30),
         Step("debootstrap", get_debootstrap, after=("docker",), seconds=20),
         Step("node packages", partial(assemble, "node-root"), after=("debootstrap",), seconds=75),
         Step("app packages", partial(assemble, "app-roots"), after=("debootstrap",), seconds=90),
