@@ -131,7 +131,6 @@ from datetime import UTC, datetime
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.app import revision
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.app.rollout import selector_text
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.errors import NotFound, OptionError
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds import (
@@ -141,6 +140,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds im
     SERVICE,
 )
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.selector import selector_text
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.wait.rollout import autoscaler, finished, summary
 
 MANAGER = "plumbline-rollout"

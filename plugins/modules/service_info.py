@@ -177,6 +177,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client i
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.errors import Forbidden
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds import ENDPOINT_SLICE, NODE, POD, SERVICE
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.selector import labels_text
 
 OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -192,7 +193,7 @@ def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
         nodes = pool.submit(_nodes, module, cluster)
         slices = pool.submit(cluster.list, ENDPOINT_SLICE, namespace, labels=f"{endpoints.SERVICE_LABEL}={name}")
         item = cluster.get(SERVICE, name, namespace)
-        selector = endpoints.selector_text((item or {"spec": {}})["spec"].get("selector") or {})
+        selector = labels_text((item or {"spec": {}})["spec"].get("selector") or {})
         pods = cluster.list(POD, namespace, labels=selector).items if selector else []
     if item is None:
         return {"changed": False, "exists": False}

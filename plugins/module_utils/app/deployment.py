@@ -15,6 +15,7 @@ import typing as t
 
 from ..kube.errors import OptionError
 from ..kube.owned import Keyed, Whole, without_nothing
+from ..kube.selector import labels_text
 from . import values
 
 Body = dict[str, t.Any]
@@ -153,14 +154,11 @@ def _selector(options: Options, live: Body | None) -> dict[str, str]:
     known = selector.get("matchLabels") or {}
     if given is not None and given != known:
         raise OptionError(
-            f"selector: {_pairs(given)} differs from {_pairs(known)} of the Deployment {options['name']}, and the API "
+            f"selector: {labels_text(given) or '(empty)'} differs from {labels_text(known) or '(empty)'} of the "
+            f"Deployment {options['name']}, and the API "
             "does not let a selector change; leave it out, or delete the Deployment first"
         )
     return dict(known)
-
-
-def _pairs(labels: t.Mapping[str, str]) -> str:
-    return ",".join(f"{key}={value}" for key, value in sorted(labels.items())) or "(empty)"
 
 
 def _strategy(given: Options | None) -> Body | None:

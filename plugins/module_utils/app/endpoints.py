@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..kube.selector import labels_text
 from . import service as svc
 from .rollout import Cause, Progress, pod_causes
 
@@ -17,11 +18,6 @@ Object = dict[str, t.Any]
 SERVICE_LABEL = "kubernetes.io/service-name"
 _ZONE_LABEL = "topology.kubernetes.io/zone"
 _FAMILY = {False: "IPv4", True: "IPv6"}
-
-
-def selector_text(selector: t.Mapping[str, str]) -> str:
-    """A selector as the API and people write it: `app=web,tier=front`."""
-    return ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
 
 
 def join(slices: t.Iterable[Object], pods: t.Iterable[Object], nodes: t.Iterable[Object]) -> list[Object]:
@@ -137,7 +133,7 @@ def assess(service: Object, slices: list[Object], pods: list[Object]) -> Progres
 
 def _gap(service: Object, slices: list[Object], pods: list[Object]) -> str:
     if not pods:
-        return f"selector {selector_text(service['spec']['selector'])} matches 0 pods"
+        return f"selector {labels_text(service['spec']['selector'])} matches 0 pods"
     anyhow = bool(service["spec"].get("publishNotReadyAddresses"))
     ready = [pod for pod in pods if (_addresses(pod) if anyhow else is_ready(pod))]
     if not ready:

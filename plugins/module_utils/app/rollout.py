@@ -218,22 +218,6 @@ def volume_sources(pod_spec: Body) -> list[tuple[str, str]]:
     return found
 
 
-def selector_text(selector: Body) -> str:
-    """A label selector object as the API's query syntax."""
-    parts = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
-    for expression in selector.get("matchExpressions") or []:
-        key, operator, values = expression["key"], expression["operator"], ",".join(expression.get("values") or [])
-        parts.append(
-            {
-                "In": f"{key} in ({values})",
-                "NotIn": f"{key} notin ({values})",
-                "Exists": key,
-                "DoesNotExist": f"!{key}",
-            }[operator]
-        )
-    return ",".join(parts)
-
-
 class Patience:
     """Which causes have lasted their grace.
 

@@ -23,6 +23,7 @@ from ..kube.client import Cluster
 from ..kube.errors import ConnectionFailed, Forbidden, KubeError, NotFound, OptionError, Unauthorized, WaitTimeout
 from ..kube.exec import ExecResult, execute
 from ..kube.kinds import ENDPOINT_SLICE, NAMESPACE, NODE, POD, SERVICE
+from ..kube.selector import labels_text
 from ..kube.watch import Interest, View
 from . import names, probe
 from .checks import judge
@@ -388,7 +389,7 @@ def interests(question: Question, selector: Iterable[tuple[str, str]]) -> dict[s
         "service": Interest(SERVICE, question.namespace, fields=f"metadata.name={question.name}"),
         "endpointslices": Interest(ENDPOINT_SLICE, question.namespace, labels=f"{SERVICE_NAME}={question.name}"),
     }
-    labels = ",".join(f"{key}={value}" for key, value in selector)
+    labels = labels_text(dict(selector))
     if labels:
         found["pods"] = Interest(POD, question.namespace, labels=labels)
     if question.probes:

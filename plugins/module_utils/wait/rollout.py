@@ -10,10 +10,12 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ..app.rollout import REVISION, Cause, Patience, Progress, assess, selector_text, settled
+from ..app.endpoints import is_ready
+from ..app.rollout import REVISION, Cause, Patience, Progress, assess, settled
 from ..kube.client import Cluster
 from ..kube.errors import Forbidden, KubeError, WaitFailed, WaitTimeout, one_line
 from ..kube.kinds import CONFIG_MAP, DEPLOYMENT, EVENT, HPA, POD, REPLICA_SET, SECRET
+from ..kube.selector import selector_text
 from ..kube.watch import Interest, View
 
 Body = dict[str, t.Any]
@@ -119,7 +121,7 @@ class Rollout:
 
     def _timed_out(self, view: View) -> WaitTimeout:
         _deployment, progress = self._progress(view)
-        waiting = [pod for pod in view.objects(self._pods) if not _ready(pod)]
+        waiting = [pod for pod in view.objects(self._pods) if not is_ready(pod)]
         last = f"; pod {waiting[0]['metadata']['name']} is not ready" if waiting else ""
         event = self._last_event(Cause("", "", waiting[0]["metadata"]["name"])) if waiting else ""
         late = f"{self._cluster.label}: {self.what}: not rolled out within {self._timeout:g} s"
@@ -190,11 +192,6 @@ def summary(deployment: Body) -> dict[str, t.Any]:
         "available": status.get("availableReplicas", 0),
         "paused": bool(deployment["spec"].get("paused")),
     }
-
-
-def _ready(pod: Body) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
 
 
 def _when(event: Body) -> str:

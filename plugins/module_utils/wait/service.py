@@ -17,6 +17,7 @@ from ..app.rollout import Patience, Progress
 from ..kube.client import Body, Cluster
 from ..kube.errors import KubeError, OptionError, WaitFailed, WaitTimeout
 from ..kube.kinds import DEPLOYMENT, ENDPOINT_SLICE, EVENT, POD, SERVICE
+from ..kube.selector import labels_text
 from ..kube.watch import Interest, View
 
 
@@ -86,7 +87,7 @@ class _Waiting:
         label = f"{endpoints.SERVICE_LABEL}={metadata['name']}"
         self._slices = Interest(ENDPOINT_SLICE, self._namespace, labels=label)
         # An empty selector would mean all pods of the namespace.
-        selector = endpoints.selector_text(item["spec"].get("selector") or {})
+        selector = labels_text(item["spec"].get("selector") or {})
         self._pods = Interest(POD, self._namespace, labels=selector) if selector else None
 
     def look(self) -> Usable | None:

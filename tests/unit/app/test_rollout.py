@@ -22,11 +22,11 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.app.rollout i
     assess,
     current_replica_set,
     pod_causes,
-    selector_text,
     settled,
     volume_sources,
 )
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.errors import OptionError
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.selector import selector_text
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 COMPLETE = {"observedGeneration": 3, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "readyReplicas": 2}
