@@ -24,8 +24,10 @@ molecule create --scenario-name default --no-command-borders --no-report
 
 passed=1 # that was `default`
 failed=()
+times=()
 for scenario in "${scenarios[@]}"; do
   [[ $scenario != default ]] || continue
+  began=$SECONDS
   if [[ ! -f molecule/$scenario/molecule.yml ]]; then
     echo "molecule/$scenario/molecule.yml: not found" >&2
     failed+=("$scenario")
@@ -34,8 +36,10 @@ for scenario in "${scenarios[@]}"; do
   else
     failed+=("$scenario")
   fi
+  times+=("$scenario $((SECONDS - began)) s")
 done
 
+((${#times[@]} == 0)) || printf 'molecule: %s\n' "${times[@]}"
 ((${#failed[@]} == 0)) || echo "failed: ${failed[*]}"
 echo "molecule: $passed passed, ${#failed[@]} failed"
 ((${#failed[@]} == 0))
