@@ -1,0 +1,273 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change in any release.
+"""Read, describe and judge certificates: pure, with `now` passed in.
+
+:func:`validate` holds back everything that a server would serve to the harm of its clients: it is asked before any
+write, so that bad material never replaces good.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from datetime import datetime
+from itertools import pairwise
+
+try:
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+except ImportError:  # module.run() reports the missing library
+    pass
+
+from .errors import PkiError
+from .keys import PrivateKey, same_key, type_of
+
+Chain = tuple["x509.Certificate", ...]
+
+_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
+_GLUED = re.compile(rb"-----END [A-Z0-9 ]+-----[ \t]*-----BEGIN ")
+
+
+# ----- reading and writing
+
+
+def parse_chain(pem: bytes, *, what: str = "the certificate") -> Chain:
+    """All certificates of a PEM text in their order; `what` names it in errors.
+
+    Line lengths, line ends and text between the blocks mean nothing. Two blocks on one line do: programs that read
+    PEM by lines, nginx among them, find a damaged certificate there.
+    """
+    if not pem.strip():
+        raise PkiError(f"{what}: empty, expected a certificate in PEM form")
+    if _GLUED.search(pem):
+        raise PkiError(f"{what}: two PEM blocks on one line (a newline is missing between files that were joined)")
+    blocks = _BLOCK.findall(pem)
+    if not blocks:
+        raise PkiError(f"{what}: no PEM block of a certificate in it, expected '-----BEGIN CERTIFICATE-----'")
+    return tuple(_certificate(block, f"{what}, block {number}") for number, block in enumerate(blocks, 1))
+
+
+def _certificate(block: bytes, what: str) -> x509.Certificate:
+    body = b"".join(block.split())
+    lines = [body[start : start + 64] for start in range(0, len(body), 64)]
+    text = b"\n".join([b"-----BEGIN CERTIFICATE-----", *lines, b"-----END CERTIFICATE-----", b""])
+    try:
+        certificate = x509.load_pem_x509_certificate(text)
+        # Both are read late by the library, and are where odd certificates break.
+        _ = certificate.extensions, certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        raise PkiError(f"{what}: damaged, or of a form that cannot be read") from None
+    return certificate
+
+
+def pem_of(certificates: t.Iterable[x509.Certificate]) -> str:
+    """PEM text of certificates, each block with a newline at its end."""
+    return "".join(item.public_bytes(serialization.Encoding.PEM).decode("ascii") for item in certificates)
+
+
+# ----- describing
+
+
+def facts(certificate: x509.Certificate) -> dict[str, t.Any]:
+    """What everybody may know of a certificate, as JSON."""
+    return {
+        "serial": f"{certificate.serial_number:x}",
+        "fingerprint": fingerprint(certificate),
+        "subject": certificate.subject.rfc4514_string(),
+        "issuer": certificate.issuer.rfc4514_string(),
+        "names": list(dns_names(certificate)),
+        "addresses": list(ip_addresses(certificate)),
+        "not_before": stamp(certificate.not_valid_before_utc),
+        "not_after": stamp(certificate.not_valid_after_utc),
+        "key_type": type_of(certificate.public_key()),
+        "is_ca": is_ca(certificate),
+    }
+
+
+def stamp(moment: datetime) -> str:
+    """A moment as ISO 8601 in UTC, to the second."""
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """SHA-256 of the whole certificate."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    """DNS names of the subjectAltName. The common name is none: RFC 9525 lets clients ignore it, and they do."""
+    return tuple(_alternatives(certificate, x509.DNSName))
+
+
+def ip_addresses(certificate: x509.Certificate) -> tuple[str, ...]:
+    """IP addresses of the subjectAltName."""
+    return tuple(str(address) for address in _alternatives(certificate, x509.IPAddress))
+
+
+def _alternatives(certificate: x509.Certificate, kind: t.Any) -> list[t.Any]:
+    names = _extension(certificate, x509.SubjectAlternativeName)
+    return list(names.get_values_for_type(kind)) if names else []
+
+
+def _extension(certificate: x509.Certificate, kind: t.Any) -> t.Any:
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def is_ca(certificate: x509.Certificate) -> bool:
+    """Whether it may sign others (basicConstraints)."""
+    constraints = _extension(certificate, x509.BasicConstraints)
+    return bool(constraints and constraints.ca)
+
+
+def is_self_signed(certificate: x509.Certificate) -> bool:
+    """Whether it is its own issuer, by name and by signature."""
+    return issued_by(certificate, certificate)
+
+
+def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether `issuer` signed `certificate`, by name and by signature."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+# ----- judging
+
+
+def validate(
+    chain: Chain,
+    key: PrivateKey,
+    now: datetime,
+    *,
+    names: t.Iterable[str] = (),
+    addresses: t.Iterable[str] = (),
+    roots: Chain = (),
+    what: str = "the certificate",
+) -> None:
+    """Refuse a pair that must not be served.
+
+    Args:
+        chain: as it would be sent: leaf first, then each one's issuer, without the root.
+        key: the private key for it.
+        names: DNS names that the leaf must be valid for; `addresses` likewise.
+        roots: what clients will trust, where that is known: the chain must lead there.
+        what: how errors name the material.
+    """
+    leaf = chain[0]
+    _check_pair(chain, key, what)
+    _check_leaf(leaf, what)
+    _check_strength(chain, what)
+    _check_names(leaf, names, addresses, what)
+    _check_time(chain, now, what)
+    _check_order(chain, roots, what)
+
+
+def _name(certificate: x509.Certificate) -> str:
+    return repr(certificate.subject.rfc4514_string() or f"serial {certificate.serial_number:x}")
+
+
+def _check_pair(chain: Chain, key: PrivateKey, what: str) -> None:
+    if same_key(chain[0], key):
+        return
+    for number, certificate in enumerate(chain[1:], 2):
+        if same_key(certificate, key):
+            raise PkiError(
+                f"{what}: the private key belongs to certificate {number} ({_name(certificate)}), expected to "
+                f"the first ({_name(chain[0])}); put the server's certificate first, then its CA"
+            )
+    raise PkiError(f"{what}: {_name(chain[0])} does not belong to the private key, expected a pair")
+
+
+def _check_leaf(leaf: x509.Certificate, what: str) -> None:
+    if is_ca(leaf) and not is_self_signed(leaf):
+        raise PkiError(f"{what}: {_name(leaf)} is the certificate of a CA, expected one of a server")
+    purposes = _extension(leaf, x509.ExtendedKeyUsage)
+    if purposes and not {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(purposes):
+        raise PkiError(f"{what}: {_name(leaf)} is not for servers, expected the extended key usage serverAuth")
+    usage = _extension(leaf, x509.KeyUsage)
+    if usage and not usage.digital_signature:
+        raise PkiError(f"{what}: {_name(leaf)} may not sign in a handshake, expected the key usage digitalSignature")
+    if not dns_names(leaf) and not ip_addresses(leaf):
+        raise PkiError(
+            f"{what}: {_name(leaf)} has no subjectAltName with a DNS name or an address, expected one; clients ignore "
+            "the common name"
+        )
+
+
+def _check_strength(chain: Chain, what: str) -> None:
+    for certificate in chain:
+        public = certificate.public_key()
+        if isinstance(public, rsa.RSAPublicKey) and public.key_size < 2048:
+            raise PkiError(f"{what}: {_name(certificate)} has an RSA key of {public.key_size} bits, expected >= 2048")
+        algorithm = certificate.signature_hash_algorithm
+        if isinstance(algorithm, (hashes.MD5, hashes.SHA1)):
+            raise PkiError(f"{what}: {_name(certificate)} is signed with {algorithm.name}, expected SHA-256 or better")
+
+
+def _check_names(leaf: x509.Certificate, names: t.Iterable[str], addresses: t.Iterable[str], what: str) -> None:
+    present = dns_names(leaf)
+    lacking = [name for name in names if not any(covers(pattern, name) for pattern in present)]
+    lacking += sorted(set(addresses) - set(ip_addresses(leaf)))
+    if lacking:
+        raise PkiError(
+            f"{what}: {_name(leaf)} is not valid for {', '.join(lacking)}, only for "
+            f"{', '.join((*present, *ip_addresses(leaf)))}"
+        )
+
+
+def covers(pattern: str, name: str) -> bool:
+    """Whether a DNS name of a certificate covers `name`; a star stands for one whole label (RFC 9525, 6.3)."""
+    pattern, name = pattern.lower().rstrip("."), name.lower().rstrip(".")
+    if pattern.startswith("*."):
+        return name.partition(".")[2] == pattern[2:] and not name.startswith(".")
+    return pattern == name
+
+
+def _check_time(chain: Chain, now: datetime, what: str) -> None:
+    for certificate in chain:
+        if now < certificate.not_valid_before_utc:
+            raise PkiError(
+                f"{what}: {_name(certificate)} is not yet valid, from {stamp(certificate.not_valid_before_utc)} only"
+            )
+        if now >= certificate.not_valid_after_utc:
+            raise PkiError(f"{what}: {_name(certificate)} expired at {stamp(certificate.not_valid_after_utc)}")
+
+
+def _check_order(chain: Chain, roots: Chain, what: str) -> None:
+    for lower, upper in pairwise(chain):
+        if not issued_by(lower, upper):
+            raise PkiError(
+                f"{what}: {_name(lower)} is followed by {_name(upper)}, which did not sign it; expected the server's "
+                "certificate first, then each one's issuer"
+            )
+        _check_issuer(lower, upper, what)
+    if not roots:
+        return
+    last = chain[-1]
+    above = [root for root in roots if root == last or issued_by(last, root)]
+    if not above:
+        raise PkiError(f"{what}: {_name(last)} was issued by none of the CA certificates that clients trust")
+    if above[0] != last:
+        _check_issuer(last, above[0], what)
+
+
+def _check_issuer(lower: x509.Certificate, upper: x509.Certificate, what: str) -> None:
+    usage = _extension(upper, x509.KeyUsage)
+    if not is_ca(upper) or (usage and not usage.key_cert_sign):
+        raise PkiError(f"{what}: {_name(upper)} is no CA (basicConstraints, keyCertSign), but signed {_name(lower)}")
+    if lower.not_valid_after_utc > upper.not_valid_after_utc:
+        raise PkiError(
+            f"{what}: {_name(lower)} is valid until {stamp(lower.not_valid_after_utc)} and outlives its CA "
+            f"{_name(upper)}, valid until {stamp(upper.not_valid_after_utc)}"
+        )
