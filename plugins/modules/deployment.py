@@ -281,6 +281,14 @@ options:
   progress_deadline_seconds:
     description: Seconds without progress after which the roll-out counts as failed.
     type: int
+  preflight:
+    description:
+      - Command that must succeed before the roll-out touches a pod, such as V([nginx, -t]).
+      - It runs once in a pod of its own, as O(container) of the new revision would, with its image, user and files,
+        and only when the pods are about to change. When it fails, nothing is changed.
+      - Needs the rights to create, watch and delete pods and to read their logs.
+    type: list
+    elements: str
   force_conflicts:
     description: Take over fields that another manager owns, instead of failing.
     type: bool
@@ -331,6 +339,15 @@ EXAMPLES = r"""
       path: /healthz
       port: 80
       period_seconds: 2
+
+- name: Let nginx read the configuration before it meets a request
+  plumbline.kubernetes.deployment:
+    name: my-nginx
+    namespace: demo
+    config_maps:
+      - name: nginxconfigmap
+        mount_path: /etc/nginx/conf.d
+    preflight: [nginx, -t]
 """
 
 RETURN = r"""
@@ -384,10 +401,17 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.app import deployment
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.apply import diff, ensure, reduced, remove
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.apply import (
+    Applied,
+    diff,
+    ensure,
+    reduced,
+    remove,
+)
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Body, Cluster
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds import DEPLOYMENT
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.wait.preflight import preflight
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.wait.rollout import (
     autoscaler,
     finished,
@@ -469,6 +493,7 @@ OPTIONS: dict[str, t.Any] = {
     "min_ready_seconds": {"type": "int"},
     "revision_history_limit": {"type": "int"},
     "progress_deadline_seconds": {"type": "int"},
+    "preflight": {"type": "list", "elements": "str"},
     "force_conflicts": {"type": "bool", "default": False},
     "wait": {"type": "bool", "default": True},
     "wait_timeout": {"type": "int", "default": 180},
@@ -491,20 +516,26 @@ def _present(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
                 f"replicas: {params['replicas']} is ignored, HorizontalPodAutoscaler {scaler} decides the number"
             )
             params["replicas"] = None
-    applied = ensure(
-        cluster,
-        DEPLOYMENT,
-        deployment.build(params, live),
-        live=live,
-        check_mode=module.check_mode,
-        force=params["force_conflicts"],
-    )
+    applied = _apply(module, cluster, params, live)
     result: dict[str, t.Any] = {"changed": applied.changed}
     if module._diff:
         result["diff"] = diff(applied, DEPLOYMENT)
     wait = params["wait"] and not module.check_mode
     item = finished(cluster, applied.object, changed=applied.changed, wait=wait, timeout=params["wait_timeout"])
     return {**result, "deployment": reduced(item), "rollout": summary(item)}
+
+
+def _apply(module: AnsibleModule, cluster: Cluster, params: dict[str, t.Any], live: Body | None) -> Applied:
+    """Apply; with `preflight` ask first what would change, and try it where that is the pods."""
+    body = deployment.build(params, live)
+    force, command = params["force_conflicts"], params["preflight"]
+    first = ensure(cluster, DEPLOYMENT, body, live=live, check_mode=module.check_mode or bool(command), force=force)
+    if module.check_mode or not command or not first.changed:
+        return first
+    wanted = first.object
+    if live is None or live["spec"]["template"] != wanted["spec"]["template"]:
+        preflight(cluster, wanted, deployment.container_name(params, live), command, params["wait_timeout"])
+    return ensure(cluster, DEPLOYMENT, body, live=live, force=force)
 
 
 def _absent(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:

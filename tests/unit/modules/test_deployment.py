@@ -12,7 +12,15 @@ from collections.abc import Iterator
 import pytest
 
 from ansible_collections.plumbline.kubernetes.plugins.modules import deployment, rollout
-from ansible_collections.plumbline.kubernetes.tests.unit.fake_api import FakeApi, event, hang, reply, status, stream
+from ansible_collections.plumbline.kubernetes.tests.unit.fake_api import (
+    FakeApi,
+    event,
+    hang,
+    reply,
+    status,
+    stream,
+    text,
+)
 from ansible_collections.plumbline.kubernetes.tests.unit.module_runner import run_module
 
 APPS, CORE = "/apis/apps/v1/namespaces/demo", "/api/v1/namespaces/demo"
@@ -192,6 +200,56 @@ def test_check_mode_sends_no_write(api: FakeApi, module: t.Any, options: Object)
     writes = api.sent("PATCH", "POST", "PUT", "DELETE")
     assert all(line.endswith("?dryRun") for line in writes)
     assert not api.sent("WATCH")
+
+
+def tried(code: int) -> Object:
+    ended = {"name": "web", "state": {"terminated": {"exitCode": code}}}
+    return {"metadata": {"name": "web-preflight-1", "namespace": "demo"}, "status": {"containerStatuses": [ended]}}
+
+
+def script_preflight(api: FakeApi, code: int) -> None:
+    """Answer as a cluster in which the new image's preflight ends with `code`."""
+    api.on("PATCH", WEB, reply(web(image="nginx:2")))
+    api.on("DELETE", PODS, reply({}))
+    api.on("POST", PODS, reply(tried(code)))
+    api.on("GET", PODS, listing(tried(code)))
+    api.on("GET", f"{PODS}/web-preflight-1/log", text("line one\nno such directive"))
+    api.on("DELETE", f"{PODS}/web-preflight-1", reply({}))
+
+
+def test_a_preflight_runs_only_when_the_pods_are_about_to_change(api: FakeApi) -> None:
+    assert run(api, deployment, image="nginx:1", preflight=["nginx", "-t"])["changed"] is False
+    assert api.sent() == [f"GET {WEB}", f"PATCH {WEB}?dryRun"]
+
+
+def test_a_preflight_that_succeeds_lets_the_roll_out_begin_and_leaves_no_pod(api: FakeApi) -> None:
+    script_preflight(api, 0)
+    assert run(api, deployment, image="nginx:2", preflight=["nginx", "-t"], wait=False)["changed"] is True
+    pod = f"{PODS}/web-preflight-1"
+    assert api.sent("PATCH", "POST", "DELETE") == [
+        f"PATCH {WEB}?dryRun",
+        f"DELETE {PODS}",
+        f"POST {PODS}",
+        f"DELETE {pod}",
+        f"PATCH {WEB}",
+    ]
+
+
+def test_a_preflight_that_fails_changes_nothing_and_shows_its_output(api: FakeApi) -> None:
+    script_preflight(api, 1)
+    result = run(api, deployment, image="nginx:2", preflight=["nginx", "-t"])
+    assert result["failed"]
+    assert (
+        "nothing was changed: preflight nginx -t failed with exit code 1: line one no such directive" in result["msg"]
+    )
+    assert api.sent("PATCH") == [f"PATCH {WEB}?dryRun"]
+    assert f"DELETE {PODS}/web-preflight-1" in api.sent("DELETE")
+
+
+def test_check_mode_runs_no_preflight(api: FakeApi) -> None:
+    script_preflight(api, 1)
+    assert run(api, deployment, check=True, image="nginx:2", preflight=["nginx", "-t"])["changed"] is True
+    assert api.sent("POST", "PATCH", "DELETE") == [f"PATCH {WEB}?dryRun"]
 
 
 def test_a_deployment_that_is_not_there_is_named(api: FakeApi) -> None:

@@ -30,4 +30,13 @@ def listens(**variables: object) -> list[str]:
     ],
 )
 def test_listens_on_ipv6_only_when_told(port: int, ipv6: bool, expected: list[str]) -> None:
-    assert listens(nginx_port=port, nginx_ipv6=ipv6) == expected
+    assert listens(nginx_port=port, nginx_ipv6=ipv6, nginx_tls_secret="") == expected
+
+
+def test_listens_with_tls_on_each_family_only_with_a_secret() -> None:
+    given = {"nginx_port": 80, "nginx_tls_port": 443, "nginx_tls_secret": "web-1"}
+    assert listens(**given, nginx_ipv6=False)[-1] == "listen 443 ssl default_server;"
+    assert listens(**given, nginx_ipv6=True)[-2:] == [
+        "listen 443 ssl default_server;",
+        "listen [::]:443 ssl default_server;",
+    ]
