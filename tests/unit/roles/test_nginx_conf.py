@@ -30,11 +30,11 @@ def listens(**variables: object) -> list[str]:
     ],
 )
 def test_listens_on_ipv6_only_when_told(port: int, ipv6: bool, expected: list[str]) -> None:
-    assert listens(nginx_port=port, nginx_ipv6=ipv6, nginx_tls_secret="") == expected
+    assert listens(nginx_port=port, nginx_ipv6=ipv6, nginx_tls=False) == expected
 
 
 def test_listens_with_tls_on_each_family_only_with_a_secret() -> None:
-    given = {"nginx_port": 80, "nginx_tls_port": 443, "nginx_tls_secret": "web-1"}
+    given = {"nginx_port": 80, "nginx_tls_port": 443, "nginx_tls": True}
     assert listens(**given, nginx_ipv6=False)[-1] == "listen 443 ssl default_server;"
     assert listens(**given, nginx_ipv6=True)[-2:] == [
         "listen 443 ssl default_server;",
