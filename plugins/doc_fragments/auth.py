@@ -116,5 +116,6 @@ notes:
   - The options, aliases and environment variables of the connection are those of the modules of kubernetes.core.
 requirements:
   - python >= 3.11
+  - cryptography >= 44.0.0
   - kubernetes >= 31.0.0
 """

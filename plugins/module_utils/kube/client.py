@@ -17,6 +17,7 @@ import threading
 import time
 import typing as t
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlencode
 
 try:
@@ -50,6 +51,7 @@ PAGE = 500
 
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/strategic-merge-patch+json"
+_METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _CLASSES: dict[int, type[ApiError]] = {
     400: Invalid,
     401: Unauthorized,
@@ -87,6 +89,7 @@ class _Request:
     query: tuple[tuple[str, str], ...] = ()
     body: t.Any = None
     content_type: str = "application/json"
+    accept: str = "application/json"
 
     @property
     def url(self) -> str:
@@ -113,6 +116,8 @@ class Cluster:
         label: how messages name this cluster.
         requests: how many requests were sent so far.
         notices: texts of the `Warning` headers the server sent, without repetition.
+        skew: seconds by which the server's clock is ahead of ours, from the `Date` header of its last answer; None as
+            long as there was none. It counts whole seconds.
     """
 
     def __init__(self, link: Connection) -> None:
@@ -122,6 +127,7 @@ class Cluster:
         self.label = link.label
         self.requests = 0
         self.notices: list[str] = []
+        self.skew: float | None = None
 
     @classmethod
     def connect(cls, params: t.Mapping[str, t.Any]) -> Cluster:
@@ -148,12 +154,27 @@ class Cluster:
         except Gone:  # the revision was compacted between two pages: once more, in one piece
             return self._pages(kind, namespace, labels, fields, 0)
 
-    def _pages(self, kind: Kind, namespace: str | None, labels: str, fields: str, limit: int) -> Listing:
+    def list_metadata(self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = "") -> Listing:
+        """As :meth:`list`, but of each object the metadata only: the data of Secrets stay on the server."""
+        try:
+            return self._pages(kind, namespace, labels, fields, PAGE, _METADATA_LIST)
+        except Gone:
+            return self._pages(kind, namespace, labels, fields, 0, _METADATA_LIST)
+
+    def _pages(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        labels: str,
+        fields: str,
+        limit: int,
+        accept: str = "application/json",
+    ) -> Listing:
         items: list[Body] = []
         token = ""
         while True:
             query = _query(labelSelector=labels, fieldSelector=fields, limit=limit or "", **{"continue": token})
-            page = self._json(_Request("list", "GET", kind, namespace, query=query))
+            page = self._json(_Request("list", "GET", kind, namespace, query=query, accept=accept))
             for item in page.get("items") or []:
                 # Items of a list carry no kind of their own.
                 item.setdefault("apiVersion", kind.api_version)
@@ -311,9 +332,9 @@ class Cluster:
 
     # ----- the wire
 
-    def headers(self, content_type: str = "") -> t.Any:
+    def headers(self, content_type: str = "", accept: str = "application/json") -> t.Any:
         """Headers of a request: credentials (refreshed when the library says so) and impersonation."""
-        headers = urllib3.HTTPHeaderDict({"Accept": "application/json", "User-Agent": "plumbline.kubernetes"})
+        headers = urllib3.HTTPHeaderDict({"Accept": accept, "User-Agent": "plumbline.kubernetes"})
         if content_type:
             headers["Content-Type"] = content_type
         for setting in self._link.configuration.auth_settings().values():
@@ -350,7 +371,7 @@ class Cluster:
                     raise self._unreachable(request, error) from error
                 time.sleep(_pause(attempt, None))
                 continue
-            self._note(response)
+            self._note(request, response)
             if response.status < 300:
                 return response
             if attempt >= ATTEMPTS or not _worth_repeating(request, response.status):
@@ -366,14 +387,17 @@ class Cluster:
             request.method,
             self._link.configuration.host.rstrip("/") + request.url,
             body=data,
-            headers=self.headers(request.content_type if data is not None else ""),
+            headers=self.headers(request.content_type if data is not None else "", request.accept),
             timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=75.0 if request.verb == "watch" else READ_TIMEOUT),
             retries=False,
             redirect=False,
             preload_content=not stream,
         )
 
-    def _note(self, response: t.Any) -> None:
+    def _note(self, request: _Request, response: t.Any) -> None:
+        self.skew = _skew(response.headers.get("Date"), time.time())
+        if request.kind is SECRET:
+            return  # an admission webhook's text may quote what it saw
         for header in response.headers.getlist("Warning"):
             # RFC 7234, 5.5: warn-code, warn-agent, quoted warn-text.
             text = one_line(header.split(" ", 2)[-1].strip('"').replace('\\"', '"'))
@@ -400,6 +424,14 @@ class Cluster:
         if status == 409:
             kwargs["conflicts"] = _conflicts(document)
         return _CLASSES.get(status, ApiError)(message, **kwargs)
+
+
+def _skew(date: str | None, now: float) -> float | None:
+    """Seconds from `now` to the moment that a `Date` header (RFC 9110, 6.6.1) names."""
+    try:
+        return parsedate_to_datetime(date).timestamp() - now if date else None
+    except ValueError:
+        return None
 
 
 def _query(**values: str | int) -> tuple[tuple[str, str], ...]:

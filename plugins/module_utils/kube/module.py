@@ -12,6 +12,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 try:
+    import cryptography  # noqa: F401  # pylint: disable=unused-import
     import kubernetes  # noqa: F401  # pylint: disable=unused-import
     import urllib3  # noqa: F401  # pylint: disable=unused-import
     import websocket  # noqa: F401  # pylint: disable=unused-import

@@ -240,7 +240,7 @@ def _check_time(chain: Chain, now: datetime, what: str) -> None:
             raise PkiError(
                 f"{what}: {_name(certificate)} is not yet valid, from {stamp(certificate.not_valid_before_utc)} only"
             )
-        if now >= certificate.not_valid_after_utc:
+        if now > certificate.not_valid_after_utc:
             raise PkiError(f"{what}: {_name(certificate)} expired at {stamp(certificate.not_valid_after_utc)}")
 
 
