@@ -95,6 +95,11 @@ def stamp(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
+def der(certificate: x509.Certificate) -> bytes:
+    """The certificate as it is signed and sent."""
+    return certificate.public_bytes(serialization.Encoding.DER)
+
+
 def fingerprint(certificate: x509.Certificate) -> str:
     """SHA-256 of the whole certificate."""
     return certificate.fingerprint(hashes.SHA256()).hex()
