@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import queue
 import threading
 import time
 import typing as t
@@ -33,6 +34,7 @@ T = t.TypeVar("T")
 # The longest a waiter sleeps without a change, for predicates that depend on time (a grace, a settle time).
 TICK = 0.25
 _RECONNECT_PAUSE = 0.2
+_QUIET = 0.7
 _MOST_RECONNECTS = 20
 
 
@@ -241,6 +243,48 @@ class View:
                     f"{self._cluster.label}: watch {interest.kind.plural}: the stream broke ({type(error).__name__})"
                 )
             self._changed.notify_all()
+
+
+def replay(
+    cluster: Cluster, kind: Kind, namespace: str, version: str, *, labels: str = "", most: float = 10.0
+) -> list[tuple[str, Body]]:
+    """What has happened since `version`: `(ADDED | MODIFIED | DELETED, object)`, oldest first.
+
+    The server sends at once what it remembers, and then what is new; so a pause is the end.
+
+    Raises:
+        Gone: the server no longer remembers that far back.
+    """
+    response = cluster.watch(kind, namespace, version, labels=labels)
+    lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        with contextlib.suppress(urllib3.exceptions.HTTPError, ValueError, OSError):
+            for line in _lines(response):
+                lines.put(line)
+        lines.put(None)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    events: list[tuple[str, Body]] = []
+    deadline = time.monotonic() + most
+    try:
+        while time.monotonic() < deadline:
+            line = lines.get(timeout=_QUIET)
+            if line is None:
+                break
+            event = json.loads(line)
+            if event.get("type") == "ERROR":
+                raise Gone("the watch is too old", status=410, reason="Expired")
+            if event.get("type") != "BOOKMARK":
+                events.append((event["type"], event["object"]))
+    except queue.Empty:
+        pass
+    finally:
+        _hang_up(response)
+        reader.join(1.0)
+        response.close()
+    return events
 
 
 def difference(known: dict[tuple[str, str], Body], fresh: dict[tuple[str, str], Body]) -> list[tuple[str, Body]]:
