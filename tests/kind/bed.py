@@ -20,6 +20,7 @@ import json
 import sys
 from collections.abc import Iterator
 
+import balancer
 import environment
 import images
 from host import CACHE, as_root, ask, docker_answers, start_docker, stop_docker
@@ -52,7 +53,7 @@ def up() -> None:
     with alone():
         if sys.platform != "linux":
             raise Missing(f"this needs Linux, not {sys.platform}")
-        run([*VENV_STEPS, Step("docker", start_docker, seconds=60), *images.plan()], LOGS)
+        run([*VENV_STEPS, Step("docker", start_docker, seconds=60), *images.plan(), *balancer.plan()], LOGS)
         if not images.are_ready():
             print(f"The registry broke off ({LOGS}/images-from-the-registry.log): building the images", flush=True)
             run(images.build_plan(), LOGS)
@@ -70,9 +71,12 @@ def write_variables() -> None:
         "kind_cluster_images": [] if built else [NGINX_TAG, PYTHON_TAG],
         "kind_cluster_network": "plumbline",
         "kind_cluster_isolate": True,
+        "kind_cluster_load_balancer": True,
         "nginx_image": NGINX_TAG,
         "verify_client_image": PYTHON_TAG,
     }
+    if balancer.is_loaded():
+        variables["kind_cluster_load_balancer_manifest"] = str(balancer.MANIFEST)
     inventory = {"all": {"hosts": {"localhost": variables}}}
     INVENTORY.write_text(json.dumps(inventory, indent=2) + "\n")
 

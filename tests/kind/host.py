@@ -55,10 +55,10 @@ def need_disk(gigabytes: int) -> None:
         raise Missing(f"{gigabytes} GB of disk are needed below {CACHE}, {free:.0f} GB are free")
 
 
-def has_registry() -> bool:
-    """Whether Docker Hub answers within seconds (it does with 401, as we are nobody)."""
+def has_registry(host: str = "registry-1.docker.io") -> bool:
+    """Whether a registry, by default Docker Hub, answers within seconds (it does with 401, as we are nobody)."""
     try:
-        urllib.request.urlopen("https://registry-1.docker.io/v2/", timeout=5)
+        urllib.request.urlopen(f"https://{host}/v2/", timeout=5)
     except urllib.error.HTTPError as error:
         return error.code == 401
     except OSError:

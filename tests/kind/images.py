@@ -102,10 +102,12 @@ def need_go() -> None:
         raise Missing(f"to build the images Go 1.26.8 is needed, {version or 'this one'} is too old")
 
 
-def compile_go(shell: Shell, module: Path, target: Path, *packages: str, flags: str = "", tags: str = "") -> None:
+def compile_go(
+    shell: Shell, module: Path, target: Path, *packages: str, flags: str = "", tags: str = "", nice: int = 0
+) -> None:
     target.mkdir(parents=True, exist_ok=True)
     command = ["go", "build", "-trimpath", "-tags", tags, "-ldflags", f"-s -w {flags}", "-o", f"{target}/", *packages]
-    shell.run(*command, cwd=module, env={"CGO_ENABLED": "0"})
+    shell.run("nice", "-n", str(nice), *command, cwd=module, env={"CGO_ENABLED": "0"})
 
 
 def build_kubernetes(shell: Shell) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The versions file, the names that follow from it, and the key under which what is built from it is cached."""
+"""The versions file, the names that follow from it, and the keys under which what is built from it is cached."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
-# What the built images depend on; everything else here may change without a new build.
+# What the built node image depends on; everything else here may change without a new build.
 INPUTS = ("archive.py", "assemble.py", "app", "containerd", "go", "node")
 BUILT = ("KIND", "KUBERNETES", "ETCD", "COREDNS", "PAUSE", "CONTAINERD", "NGINX", "PYTHON")
 INPUT_VERSIONS = (*(f"{name}_VERSION" for name in BUILT), "NODE_SUITE", "APP_SUITE")
@@ -29,11 +29,11 @@ NGINX_TAG = f"plumbline.local/nginx:{VERSIONS['NGINX_VERSION']}"
 PYTHON_TAG = f"plumbline.local/python:{VERSIONS['PYTHON_VERSION']}"
 
 
-def key() -> str:
-    """A hash of all inputs of the built images, short enough for a tag."""
+def key(inputs: tuple[str, ...] = INPUTS, versions: tuple[str, ...] = INPUT_VERSIONS) -> str:
+    """A hash of all inputs of built images, by default those of the node, short enough for a tag."""
     digest = hashlib.sha256(ARCHITECTURE.encode())
-    digest.update(" ".join(VERSIONS[name] for name in INPUT_VERSIONS).encode())
-    for name in INPUTS:
+    digest.update(" ".join(VERSIONS[name] for name in versions).encode())
+    for name in inputs:
         top = HERE / name
         for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
             if path.is_file():

@@ -24,6 +24,7 @@ KIND = Path(__file__).resolve().parents[2] / "kind"
 sys.path.insert(0, str(KIND))
 
 import archive  # noqa: E402
+import balancer  # noqa: E402
 import steps  # noqa: E402
 from steps import Missing, Shell, Step  # noqa: E402
 from versions import VERSIONS  # noqa: E402
@@ -37,6 +38,7 @@ from versions import VERSIONS  # noqa: E402
         ("go", "github.com/coredns/coredns", "COREDNS_VERSION"),
         ("go", "sigs.k8s.io/kind", "KIND_VERSION"),
         ("containerd", "github.com/containerd/containerd/v2", "CONTAINERD_VERSION"),
+        ("metallb", "go.universe.tf/metallb", "METALLB_VERSION"),
     ],
 )
 def test_what_is_built_is_what_the_versions_file_says(module: str, package: str, name: str) -> None:
@@ -55,6 +57,18 @@ def test_pulled_images_are_of_the_same_release() -> None:
     assert VERSIONS["PYTHON_IMAGE"].partition(":")[2].startswith(VERSIONS["PYTHON_VERSION"])
     minor = VERSIONS["KUBERNETES_VERSION"].rpartition(".")[0]
     assert re.fullmatch(rf"docker\.io/kindest/node:v{minor}\.\d+@sha256:[0-9a-f]{{64}}", VERSIONS["KIND_NODE_IMAGE"])
+
+
+def test_the_load_balancer_that_the_role_installs_is_the_one_that_is_built() -> None:
+    manifest = (KIND.parents[1] / "roles/kind_cluster/defaults/main.yml").read_text()
+    assert re.findall(r"/metallb/v([^/]+)/", manifest) == [VERSIONS["METALLB_VERSION"]]
+
+
+def test_manifest_names_our_images_instead_of_those_of_the_registry() -> None:
+    lines = [f"image: {pulled}" for pulled in balancer.PULLED]
+    assert balancer.ours("\n".join(lines)).splitlines() == [f"image: {built}" for built in balancer.BUILT]
+    with pytest.raises(Missing, match=r"does not name quay\.io/metallb/speaker"):
+        balancer.ours(lines[0])
 
 
 def test_archive_holds_a_shared_layer_once_and_tells_its_true_digest(tmp_path: Path) -> None:
