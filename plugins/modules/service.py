@@ -172,6 +172,8 @@ options:
     description:
       - Wait until at least one selected pod is ready and each ready one is an endpoint, and a load balancer has an
         address; with O(state=absent) until the Service is gone.
+      - When a load balancer gives no address in time, the last event about the Service is told, for example that no
+        address is left, or that no controller has touched it.
       - The wait ends early when the selector matches no pod or no pod has a port of the name that a
         O(ports[].target_port) says.
     type: bool
@@ -205,6 +207,14 @@ EXAMPLES = r"""
         app_protocol: http
       - name: https
         port: 443
+
+- name: Ask for a load balancer that keeps the addresses of clients, and wait for its own address
+  plumbline.kubernetes.service:
+    name: my-nginx
+    namespace: demo
+    type: LoadBalancer
+    external_traffic_policy: Local
+  register: exposed
 
 - name: Prefer a pod on the client's own node; type and ports stay as they are
   plumbline.kubernetes.service:
@@ -242,6 +252,14 @@ service:
         - port: 80
           protocol: TCP
           targetPort: 80
+load_balancer:
+  description:
+    - IP addresses and host names that a load balancer was given. Empty for other types, and when O(wait=false) while
+      there is none yet.
+  returned: when O(state=present)
+  type: list
+  elements: str
+  sample: [192.0.2.80]
 endpoints:
   description: Addresses of the ready endpoints.
   returned: when O(state=present) and O(wait=true), not in check mode
@@ -255,6 +273,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.app import service
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.app.endpoints import load_balancer_addresses
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.apply import (
     Applied,
     diff,
@@ -324,13 +343,14 @@ def _present(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
         applied = ensure(cluster, SERVICE, body, live=live, check_mode=module.check_mode, force=force)
     else:
         applied = Applied(True, body, live, {}, body)
-    result = {"changed": applied.changed, "service": reduced(applied.object)}
+    result: dict[str, t.Any] = {"changed": applied.changed}
+    item = applied.object
     if module._diff:
         result["diff"] = diff(applied, SERVICE)
     if params["wait"] and not module.check_mode:
-        usable = settle(cluster, applied.object, changed=applied.changed, timeout=params["wait_timeout"])
-        result |= {"service": reduced(usable.service), "endpoints": usable.endpoints}
-    return result
+        usable = settle(cluster, item, changed=applied.changed, timeout=params["wait_timeout"])
+        item, result["endpoints"] = usable.service, usable.endpoints
+    return result | {"service": reduced(item), "load_balancer": load_balancer_addresses(item)}
 
 
 def _absent(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:

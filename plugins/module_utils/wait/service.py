@@ -111,13 +111,14 @@ class _Waiting:
         found, slices = view.objects(self._itself), view.objects(self._slices)
         if not found:
             raise WaitFailed(f"{self._what} was deleted while we waited for it")
-        self._progress = endpoints.assess(found[0], slices, view.objects(self._pods) if self._pods else [])
+        self._item = found[0]
+        self._progress = endpoints.assess(self._item, slices, view.objects(self._pods) if self._pods else [])
         cause = self._patience.final(self._progress.causes, time.monotonic())
         if cause:
             raise WaitFailed(
                 f"{self._what}: {cause.text()}", pod=cause.pod, container=cause.container, cause=cause.reason
             )
-        return Usable(found[0], endpoints.ready_addresses(slices)) if self._progress.done else None
+        return Usable(self._item, endpoints.ready_addresses(slices)) if self._progress.done else None
 
     def _timed_out(self, timeout: float) -> WaitTimeout:
         parts = [f"{self._what}: after {timeout:g} s {self._progress.waiting_for}"]

@@ -245,6 +245,41 @@ def test_a_timeout_says_what_is_missing_and_why(api: FakeApi) -> None:
     )
 
 
+def test_what_a_load_balancer_was_given_meanwhile_is_returned_and_no_cause_of_a_timeout(api: FakeApi) -> None:
+    wanted = web(type="LoadBalancer")
+    given = wanted | {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}, {"hostname": "lb.example"}]}}}
+    api.on("PATCH", SERVICE, reply(wanted))
+    api.on("GET", SERVICES, listing(given))
+    api.on("GET", SLICES, listing(piece(ENDPOINT)))
+    api.on("GET", PODS, listing(pod()))
+    assert run(api, type="LoadBalancer")["load_balancer"] == []
+    assert run(api, type="LoadBalancer", wait=True)["load_balancer"] == ["192.0.2.1", "lb.example"]
+
+    api.on("GET", PODS, listing(pod(ready=False)))
+    result = run(api, type="LoadBalancer", wait=True, wait_timeout=0)
+    assert said(api, result) == "Service demo/web: after 0 s 0 of 1 selected pods are ready"
+
+
+def test_an_exhausted_pool_is_the_cause(api: FakeApi) -> None:
+    item = web(type="LoadBalancer")
+    failed = {
+        "metadata": {"name": "e", "namespace": "demo"},
+        "reason": "AllocationFailed",
+        "message": 'Failed to allocate IP for "demo/web": no available IPs',
+        "lastTimestamp": "2026-01-01T00:00:00Z",
+    }
+    api.on("PATCH", SERVICE, reply(item))
+    api.on("GET", SERVICES, listing(item))
+    api.on("GET", SLICES, listing(piece(ENDPOINT)))
+    api.on("GET", PODS, listing(pod()))
+    api.on("GET", EVENTS, listing(failed))
+    result = run(api, type="LoadBalancer", wait=True, wait_timeout=0)
+    assert said(api, result) == (
+        "Service demo/web: after 0 s the load balancer has no address; last event AllocationFailed: Failed to "
+        'allocate IP for "demo/web": no available IPs'
+    )
+
+
 def test_a_service_deleted_meanwhile_ends_the_wait(api: FakeApi) -> None:
     api.on("GET", SERVICES, listing(web()))
     api.on("WATCH", SERVICES, stream([event("DELETED", web())], end="hang"))
