@@ -1,0 +1,168 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Module: read what tls_secret keeps."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: tls_secret_info
+short_description: Read the generations of a server's TLS Secret
+version_added: 0.1.0
+author:
+  - The plumbline.kubernetes authors (@plumbline)
+description:
+  - Lists the Secrets that M(plumbline.kubernetes.tls_secret) keeps under a name, with the public facts of their
+    certificates, when they are due, and what names them.
+  - Nothing of a private key leaves it.
+extends_documentation_fragment:
+  - plumbline.kubernetes.auth
+  - plumbline.kubernetes.attributes
+attributes:
+  check_mode:
+    support: full
+    details: It only reads.
+  diff_mode:
+    support: none
+    details: It changes nothing.
+  idempotent:
+    support: full
+options:
+  name:
+    description: What the names of the Secrets begin with.
+    type: str
+    required: true
+  namespace:
+    description: Their namespace.
+    type: str
+    required: true
+  renew_fraction:
+    description: As of M(plumbline.kubernetes.tls_secret), for RV(generations[].renew_at).
+    type: float
+  renew_before_days:
+    description: As of M(plumbline.kubernetes.tls_secret), for RV(generations[].renew_at).
+    type: int
+seealso:
+  - module: plumbline.kubernetes.tls_secret
+"""
+
+EXAMPLES = r"""
+- name: Look at the certificates of the server
+  plumbline.kubernetes.tls_secret_info:
+    name: my-nginx-tls
+    namespace: demo
+  register: tls
+
+- name: Show until when the newest one is valid
+  ansible.builtin.debug:
+    msg: "{{ tls.generations[0].certificate.not_after }}"
+  when: tls.current != ""
+"""
+
+RETURN = r"""
+current:
+  description: Name of the newest generation, empty where there is none.
+  returned: success
+  type: str
+  sample: my-nginx-tls-3c182a43b2
+aliases:
+  description: Names of the mutable Secrets that repeat it.
+  returned: success
+  type: list
+  elements: str
+generations:
+  description: The generations, newest first.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    secret_name:
+      description: Name of the Secret.
+      type: str
+    certificate:
+      description: Public facts of the certificate, as of M(plumbline.kubernetes.tls_secret). Empty when it is damaged.
+      type: dict
+    pair:
+      description: Whether the key belongs to the certificate.
+      type: bool
+    renew_at:
+      description: From when on a run replaces it. Empty when it is damaged.
+      type: str
+    in_use_by:
+      description: Workloads, pods, Ingresses and Gateways of the namespace that name it, as C(Kind/name).
+      type: list
+      elements: str
+in_use_known:
+  description: Whether all that could name a Secret may be listed. Otherwise RV(generations[].in_use_by) is empty.
+  returned: success
+  type: bool
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.errors import Forbidden
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds import SECRET
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.certificates import facts, stamp
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.tls import material, secrets
+
+OPTIONS: dict[str, t.Any] = {
+    "name": {"type": "str", "required": True},
+    "namespace": {"type": "str", "required": True},
+    "renew_fraction": {"type": "float"},
+    "renew_before_days": {"type": "int"},
+}
+
+
+def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
+    """Read the generations and who names them."""
+    name, namespace = module.params["name"], module.params["namespace"]
+    renewal = material.renewal(module.params)
+    metadata = secrets.tls_metadata(cluster, namespace)
+    found = secrets.generations(metadata, name)
+    named, known = _users(module, cluster, [item.name for item in found])
+    generations = []
+    for item in found:
+        stored = secrets.stored_of(cluster.get(SECRET, item.name, namespace))
+        if stored is None:
+            continue  # removed since it was listed
+        leaf = stored.chain[0] if stored.chain else None
+        generations.append(
+            {
+                "secret_name": item.name,
+                "certificate": facts(leaf) if leaf else {},
+                "pair": stored.pair,
+                "renew_at": stamp(renewal.at(leaf)) if leaf else "",
+                "in_use_by": named.get(item.name, []),
+            }
+        )
+    return {
+        "changed": False,
+        "current": generations[0]["secret_name"] if generations else "",
+        "aliases": [item.name for item in secrets.aliases(metadata, name)],
+        "generations": generations,
+        "in_use_known": known,
+    }
+
+
+def _users(module: AnsibleModule, cluster: Cluster, names: list[str]) -> tuple[dict[str, list[str]], bool]:
+    try:
+        return secrets.users(cluster, module.params["namespace"], names) if names else {}, True
+    except Forbidden as error:
+        module.warn(f"who uses the Secrets is left out: {error}")
+        return {}, False
+
+
+def main() -> None:
+    """Entry point."""
+    run(OPTIONS, action, mutually_exclusive=[("renew_fraction", "renew_before_days")])
+
+
+if __name__ == "__main__":
+    main()
