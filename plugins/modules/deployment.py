@@ -374,6 +374,13 @@ rollout:
     ready: 2
     available: 2
     paused: false
+previous_revision:
+  description:
+    - The revision before this run, for O(plumbline.kubernetes.rollout#module:to_revision); 0 where there was none.
+    - Also returned when the roll-out fails after the change was made. V(changed) is true then.
+  returned: when O(state=present)
+  type: int
+  sample: 1
 pod:
   description: The pod because of which the roll-out cannot succeed.
   returned: on such a failure
@@ -409,6 +416,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.apply im
     remove,
 )
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Body, Cluster
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.errors import KubeError
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds import DEPLOYMENT
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.wait.preflight import preflight
@@ -517,11 +525,17 @@ def _present(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
             )
             params["replicas"] = None
     applied = _apply(module, cluster, params, live)
-    result: dict[str, t.Any] = {"changed": applied.changed}
+    before = summary(live)["revision"] if live else 0
+    result: dict[str, t.Any] = {"changed": applied.changed, "previous_revision": before}
     if module._diff:
         result["diff"] = diff(applied, DEPLOYMENT)
     wait = params["wait"] and not module.check_mode
-    item = finished(cluster, applied.object, changed=applied.changed, wait=wait, timeout=params["wait_timeout"])
+    try:
+        item = finished(cluster, applied.object, changed=applied.changed, wait=wait, timeout=params["wait_timeout"])
+    except KubeError as error:
+        # The change was made: whoever undoes it needs to know.
+        error.details |= result
+        raise
     return {**result, "deployment": reduced(item), "rollout": summary(item)}
 
 

@@ -202,6 +202,17 @@ def test_check_mode_sends_no_write(api: FakeApi, module: t.Any, options: Object)
     assert not api.sent("WATCH")
 
 
+def test_a_roll_out_that_fails_says_that_the_change_was_made_and_where_to_go_back_to(api: FakeApi) -> None:
+    live = web()
+    live["metadata"]["annotations"] = {"deployment.kubernetes.io/revision": "7"}
+    api.on("GET", WEB, reply(live))
+    api.on("PATCH", WEB, reply(web(image="nginx:2", progress=UNFINISHED)))
+    api.on("GET", DEPLOYMENTS, listing(web(progress=UNFINISHED)))
+    api.on("GET", PODS, listing(waiting_pod("ImagePullBackOff")))
+    result = run(api, deployment, image="nginx:2", wait_timeout=60)
+    assert (result["failed"], result["changed"], result["previous_revision"]) == (True, True, 7)
+
+
 def tried(code: int) -> Object:
     ended = {"name": "web", "state": {"terminated": {"exitCode": code}}}
     return {"metadata": {"name": "web-preflight-1", "namespace": "demo"}, "status": {"containerStatuses": [ended]}}
