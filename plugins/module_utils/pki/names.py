@@ -21,7 +21,8 @@ def dns(option: str, value: str) -> str:
     name = value.lower().removesuffix(".")
     if not name.isascii():
         raise refusal(option, value, "a DNS name in ASCII", "write it in its xn-- form")
-    dns_subdomain(option, name.removeprefix("*."))
+    if any(len(label) > 63 for label in dns_subdomain(option, name.removeprefix("*.")).split(".")):
+        raise refusal(option, value, "at most 63 characters between two dots")
     return name
 
 
