@@ -283,7 +283,7 @@ schedule:
   description:
     - How well the meters kept their schedule. Requests that were due, whether all went out and in time, and by how many
       milliseconds 1 of 100 and the latest of them were late.
-    - It is kept when 99 of 100 are at most 100 ms late and none more than 1 s, on each node for each client.
+    - It is kept when, on each node, 99 of 100 are at most 250 ms late and none more than 1 s.
   returned: when O(state=stopped), not in check mode
   type: dict
   sample: {"planned": 6000, "kept": true, "late_p99": 0.4, "late_max": 12.1}

@@ -450,6 +450,7 @@ class Meter:
         ended = min(end, time.monotonic())
         while self.pending():
             self.turn([], 0.0, time.monotonic() + self.timeout)
+        self.hang_up()
         return {
             "version": VERSION,
             "began": self.wall(began),
@@ -457,6 +458,12 @@ class Meter:
             "stopped": self.stopping,
             "clients": {lane.kind: lane.tally.document(self.wall, ended) for lane in self.lanes},
         }
+
+    def hang_up(self) -> None:
+        """Close all connections."""
+        for key in list(self.selector.get_map().values()):
+            self.close(key.data)
+        self.selector.close()
 
     def pending(self) -> bool:
         """Whether requests are under way; drops those that are over, which are never far from the front."""
@@ -682,6 +689,7 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGALRM, lambda _number, _frame: os._exit(70))
     signal.alarm(int(WARM_SECONDS + plan["duration"] + plan["timeout"]) + 30)
     if not meter.warm():
+        meter.hang_up()
         say(COLD, {"trouble": meter.trouble})
         return 3
     gc.collect()

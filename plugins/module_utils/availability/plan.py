@@ -25,6 +25,7 @@ LABELS = {"app.kubernetes.io/managed-by": "plumbline", "app.kubernetes.io/compon
 ASKED = "plumbline.dev/asked"  # annotation: what was asked for, to tell a run from another one of its name
 SINCE = "plumbline.dev/since"  # annotation: from where on to read what became of the target's pods
 
+BOOT = "import base64,sys,zlib;exec(zlib.decompress(base64.b64decode(sys.argv.pop(1))))"
 TTL = 3600  # seconds that a result waits to be collected
 MARGIN = 60.0  # beyond what a run should take, until its Job is ended
 LONGEST = 3600
@@ -219,13 +220,19 @@ def probe_options(params: t.Mapping[str, t.Any]) -> probe.Options:
     )
 
 
+def command(plan: Body, interpreter: str) -> list[str]:
+    """The command line that carries meter and plan. Isolated: no site, no user folder, no variables of Python."""
+    packed = probe.pack(json.dumps(plan))
+    pieces = [packed[at : at + probe.PIECE] for at in range(0, len(packed), probe.PIECE)]
+    return [interpreter, "-I", "-S", "-B", "-c", BOOT, probe.pack(inspect.getsource(agent)), *pieces]
+
+
 def jobs(params: t.Mapping[str, t.Any], target: Target, nodes: t.Sequence[str], since: Body) -> list[Body]:
     """One Job per node: one that fails must not take the others with it, as it would within one Job."""
     options, asked = probe_options(params), fingerprint(params, target)
-    source = inspect.getsource(agent)
-    made = []
+    made: list[Body] = []
     for number, node in enumerate(nodes):
-        argv = probe.command(source, agent_plan(params, target, number, len(nodes)), options.interpreter)
+        argv = command(agent_plan(params, target, number, len(nodes)), options.interpreter)
         name = job_name(params["name"], number)
         body = probe.job(name, params["name"], Vantage(params["namespace"], node), argv, options)
         spec = body["spec"]
