@@ -1,0 +1,214 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change in any release.
+"""Bring a CA to the wanted generations and publish what clients have to trust.
+
+The state is written before a bundle that changes with it. A step that leaves the bundle as it is, such as the switch to
+a new generation, publishes it before: nothing is issued before it can be trusted. Either way a run that was killed in
+between is completed by the next one.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from ..kube.apply import ensure
+from ..kube.client import MANAGER, Body, Cluster
+from ..kube.errors import Conflict, NotFound
+from ..kube.kinds import CLUSTER_TRUST_BUNDLE, CONFIG_MAP, Kind
+from ..kube.owned import fields_of
+from ..pki.authority import Authority, Generation, Profile, make, plan
+from ..pki.certificates import facts, pem_of, stamp
+from ..pki.decide import Renewal
+from ..pki.errors import PkiError
+from ..pki.keys import encrypted_pem
+from . import passphrase
+from .authority import Kept, Store, unlock
+from .server import check_clock
+
+BUNDLE_KEY = "ca.crt"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a run shall do.
+
+    Attributes:
+        profile: of a generation that has to be made.
+        rotation: a step of a rotation.
+        compromised: the number of a generation that is not to be trusted from now on.
+    """
+
+    profile: Profile
+    rotation: str | None = None
+    compromised: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bundles:
+    """Where the certificates of trusted generations are published: a ConfigMap in each namespace, and cluster-wide."""
+
+    name: str
+    namespaces: tuple[str, ...] = ()
+    cluster_wide: bool = False
+
+    @property
+    def places(self) -> list[tuple[Kind, str | None]]:
+        """Kind and namespace of each object."""
+        maps: list[tuple[Kind, str | None]] = [(CONFIG_MAP, namespace) for namespace in self.namespaces]
+        return [*maps, *([(CLUSTER_TRUST_BUNDLE, None)] if self.cluster_wide else [])]
+
+    def body(self, kind: Kind, namespace: str | None, pem: str) -> Body:
+        """One object."""
+        metadata = {"name": self.name, "labels": {"app.kubernetes.io/managed-by": MANAGER}}
+        if kind is CLUSTER_TRUST_BUNDLE:
+            return {"metadata": metadata, "spec": {"trustBundle": pem}}
+        return {"metadata": {**metadata, "namespace": namespace}, "data": {BUNDLE_KEY: pem}}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was done, or in check mode would be."""
+
+    before: Authority
+    after: Authority
+    written: bool
+    published: list[str]
+    notices: list[str]
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was written."""
+        return self.written or bool(self.published)
+
+
+def present(
+    cluster: Cluster,
+    store: Store,
+    wanted: Wanted,
+    bundles: Bundles,
+    params: t.Mapping[str, t.Any],
+    now: datetime,
+    *,
+    check_mode: bool,
+) -> Outcome:
+    """Plan, make what is missing, write, publish."""
+    kept = store.read()
+    check_clock(cluster)
+    planned = plan(kept.authority, now, rotation=wanted.rotation, compromised=wanted.compromised)
+    secret = _passphrase(kept, planned, store, params)
+    written = planned != kept.authority or not kept.tidy
+    if written:
+        store.check()
+    after = kept
+    if written and not check_mode:
+        after = _after(kept, planned, wanted.profile, secret, now)
+    elif written:
+        after = replace(kept, authority=planned)
+    published: list[str] = []
+    notices: list[str] = []
+    if after.authority.roots == kept.authority.roots:
+        published, notices = publish(cluster, bundles, after.authority, check_mode=check_mode)
+    if written and not check_mode:
+        store.write(kept, after)
+    if after.authority.roots != kept.authority.roots:
+        published, notices = publish(cluster, bundles, after.authority, check_mode=check_mode)
+    return Outcome(kept.authority, after.authority, written, published, notices)
+
+
+def _passphrase(kept: Kept, planned: Authority, store: Store, params: t.Mapping[str, t.Any]) -> bytes | None:
+    """The passphrase, tried on what is there: all keys have the same. Only who makes or uses a key needs it."""
+    secret = passphrase.require(params) if planned.planned else passphrase.read(params)
+    issuing = kept.authority.issuing
+    if secret is not None and issuing:
+        unlock(kept, issuing.number, secret, store.what)
+    return secret
+
+
+def _after(kept: Kept, planned: Authority, profile: Profile, secret: bytes | None, now: datetime) -> Kept:
+    keys = dict(kept.keys)
+    if planned.planned and secret is not None:
+        chain, key = make(profile, planned.planned.number, now)
+        keys[planned.planned.number] = encrypted_pem(key, secret)
+        planned = planned.made(chain)
+    trusted = {item.number for item in planned.trusted}
+    return Kept(planned, {number: value for number, value in keys.items() if number in trusted}, kept.version)
+
+
+def publish(
+    cluster: Cluster, bundles: Bundles, authority: Authority, *, check_mode: bool
+) -> tuple[list[str], list[str]]:
+    """Objects that were written, and what to tell the user."""
+    pem = pem_of(authority.roots)
+    published: list[str] = []
+    notices: list[str] = []
+    for kind, namespace in bundles.places if pem else []:
+        what = kind.describe(bundles.name, namespace)
+        try:
+            if ensure(cluster, kind, bundles.body(kind, namespace, pem), check_mode=check_mode).changed:
+                published.append(what)
+        except Conflict as error:
+            owners = ", ".join(sorted({owner for _field, owner in error.conflicts})) or "another run"
+            raise PkiError(f"{what}: its content is owned by {owners}; delete it, or use another name") from None
+        except NotFound:
+            if kind is not CLUSTER_TRUST_BUNDLE:
+                raise PkiError(f"bundle_namespaces: namespace {namespace} does not exist; create it first") from None
+            notices.append(f"{cluster.label} has no ClusterTrustBundle v1 (Kubernetes 1.37); the ConfigMaps stand in")
+    return published, notices
+
+
+def absent(cluster: Cluster, store: Store, bundles: Bundles, *, check_mode: bool) -> list[str]:
+    """Remove the published bundles that are ours, then the CA with its keys; what went."""
+    removed: list[str] = []
+    for kind, namespace in bundles.places:
+        live = cluster.get(kind, bundles.name, namespace)
+        if live and fields_of(live, MANAGER):
+            cluster.delete(kind, bundles.name, namespace, uid=live["metadata"]["uid"], dry_run=check_mode)
+            removed.append(kind.describe(bundles.name, namespace))
+    if store.read().exists:
+        removed.append(store.what)
+        if not check_mode:
+            store.remove()
+    return removed
+
+
+# ----- for results: public facts only
+
+
+def described(generation: Generation, profile: Profile) -> dict[str, t.Any]:
+    """A generation. Of one that is still to be made what is known."""
+    if generation.chain:
+        certificate, *above = [facts(item) for item in generation.chain]
+    else:
+        certificate, above = {"subject": f"CN={profile.common_name(generation.number)}"}, []
+    shown = {"id": generation.number, "state": generation.state, "certificate": certificate}
+    return {**shown, "root": above[-1]} if above else shown
+
+
+def renew_at(authority: Authority) -> str:
+    """From when on a rotation is due: when a third of the time is left. Empty for one that is still to be made."""
+    issuing = authority.issuing
+    return stamp(Renewal().at(issuing.chain[0])) if issuing and issuing.chain else ""
+
+
+def overdue(authority: Authority, now: datetime) -> str:
+    """What to tell about a CA that ends soon, or an empty string."""
+    issuing = authority.issuing
+    if not issuing or not issuing.chain or now < Renewal().at(issuing.chain[0]):
+        return ""
+    end = min(item.not_valid_after_utc for item in issuing.chain)
+    return f"generation {issuing.number} of the CA ends at {stamp(end)}; rotate it: prepare, switch, finish"
+
+
+def shown(authority: Authority) -> dict[str, t.Any]:
+    """As a diff shows it."""
+    return {
+        "generations": [
+            {"id": item.number, "state": item.state, **({"certificate": facts(item.chain[0])} if item.chain else {})}
+            for item in authority.generations
+        ]
+    }

@@ -1,0 +1,357 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Module: keep a certificate authority, publish its certificates, rotate it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: certificate_authority
+short_description: Keep a certificate authority, publish its certificates, rotate it
+version_added: 0.1.0
+author:
+  - The plumbline.kubernetes authors (@plumbline)
+description:
+  - Makes a certificate authority (CA) that M(plumbline.kubernetes.tls_secret) issues by, and keeps it in one Secret,
+    O(name) with C(-ca), or in a folder. Its key is encrypted in both.
+  - Publishes what clients have to trust as ConfigMaps, O(name) with C(-bundle), key C(ca.crt). They hold certificates
+    of CAs only, never a key.
+  - A CA has generations, each with a key and a subject of its own. One of them issues. A rotation replaces it in
+    phases, so that clients trust the next one before it is used, see O(rotation).
+  - The key of a generation that is no longer trusted is removed.
+extends_documentation_fragment:
+  - plumbline.kubernetes.auth
+  - plumbline.kubernetes.attributes
+attributes:
+  check_mode:
+    support: full
+    details: Makes no key, so the certificate and the bundle of a generation to come are unknown. It does read the
+      passphrase, by O(passphrase_command) too.
+  diff_mode:
+    support: full
+    details: Shows states and public facts of the generations.
+  idempotent:
+    support: partial
+    details: All but O(rotation=prepare) after a V(finish), which begins the next rotation.
+options:
+  name:
+    description: Name of the CA.
+    type: str
+    default: plumbline
+  namespace:
+    description:
+      - Namespace of the CA's Secret. It has to exist and to be the CA's own. V(default), those that begin with
+        C(kube-), and those with pods, Services or workloads are refused, since who may run a pod there could take
+        the key.
+      - Either this or O(path) is needed.
+    type: str
+  path:
+    description:
+      - Folder for the CA instead, on the machine that runs the task. It is made with mode 0700, its files with 0600.
+      - Bundles are published to the cluster all the same.
+    type: path
+  passphrase_file:
+    description:
+      - File with the passphrase of the key, at least 20 characters in one line. It is the same for all generations.
+      - One of this, O(passphrase_env) and O(passphrase_command) is needed to make a generation. Where given it is
+        tried on the stored key.
+    type: path
+  passphrase_env:
+    description: Environment variable with that passphrase.
+    type: str
+  passphrase_command:
+    description: Program with its arguments that prints that passphrase. No shell is used.
+    type: list
+    elements: str
+  state:
+    description: V(absent) removes the CA with its keys, and the bundles in O(bundle_namespaces).
+    type: str
+    choices: [present, absent]
+    default: present
+  subject:
+    description:
+      - Common name of the CA. The number of the generation is added. By default O(name).
+      - This option and those about the certificate, O(key_type), O(validity_days), O(intermediate), O(path_length),
+        O(permitted_names) and O(permitted_addresses), count when a generation is made. To change them, rotate.
+    type: str
+  key_type:
+    description: Type of the key.
+    type: str
+    choices: [P-256, P-384, Ed25519, RSA-2048, RSA-3072, RSA-4096]
+    default: P-256
+  validity_days:
+    description: How long the CA is valid.
+    type: int
+    default: 3650
+  intermediate:
+    description:
+      - Issue by an intermediate CA. Clients trust the root above it, whose key signs the intermediate and is then
+        forgotten, so it cannot be stolen.
+    type: bool
+    default: false
+  path_length:
+    description: How many CAs there may be below the root. By default as many as there are.
+    type: int
+  permitted_names:
+    description:
+      - DNS names that the CA may issue for, each with all names below it, without a dot at the beginning.
+      - With it the CA may issue for no IP address but those of O(permitted_addresses).
+      - The short names of a Service, such as C(web), are names too.
+    type: list
+    elements: str
+    default: []
+  permitted_addresses:
+    description: Networks that the CA may issue for, with O(permitted_names).
+    type: list
+    elements: str
+    default: []
+  bundle_namespaces:
+    description: Namespaces to publish the bundle in. They have to exist.
+    type: list
+    elements: str
+    default: []
+  trust_bundle:
+    description:
+      - Publish the bundle as a ClusterTrustBundle too, O(name) with C(-bundle), which Kubernetes 1.37 or later has.
+    type: bool
+    default: false
+  rotation:
+    description:
+      - A step of a rotation. Give all O(bundle_namespaces) with each.
+      - V(prepare) makes a new generation and publishes its certificate beside the old one. Then wait until all clients
+        have read it. A file that was updated is not yet a trust store that was loaded again.
+      - V(switch) publishes both and issues by the new one. Then replace all certificates that the old one issued.
+      - V(finish) drops the old one from the bundle.
+      - V(rollback) goes back to the old one, until V(finish). Before V(switch) the new one is dropped. After it both
+        stay trusted, for what the new one has issued, until V(finish) drops the new one.
+      - A step that was done is not done again.
+    type: str
+    choices: [prepare, switch, finish, rollback]
+  compromised:
+    description:
+      - Number of a generation whose key is no longer secret. It is taken out of the bundle at once and never issues.
+      - Where it was the one that issues, the newest other one that is trusted takes its place, else a new one is made.
+      - Clients of servers with its certificates fail until both are replaced.
+    type: int
+notes:
+  - The module needs in O(namespace) the rights to V(get), V(create), V(patch) and V(delete) C(secrets), and to V(list)
+    C(pods), C(services), C(deployments), C(statefulsets), C(daemonsets), C(cronjobs) and C(jobs).
+  - In each of O(bundle_namespaces) it needs the rights to V(get), V(create), V(patch) and V(delete) C(configmaps), and
+    with O(trust_bundle=true) the same for C(clustertrustbundles) in the whole cluster.
+  - The right to patch a Secret is a right to read it.
+seealso:
+  - module: plumbline.kubernetes.tls_secret
+"""
+
+EXAMPLES = r"""
+- name: Make a namespace for the CA
+  kubernetes.core.k8s:
+    api_version: v1
+    kind: Namespace
+    name: pki
+
+- name: Make the CA, and let the clients in two namespaces trust it
+  plumbline.kubernetes.certificate_authority:
+    name: demo
+    namespace: pki
+    passphrase_file: ~/.demo-ca-passphrase
+    bundle_namespaces: [demo, shop]
+  register: authority
+
+- name: Make one that may issue for names of the cluster only, with a password manager
+  plumbline.kubernetes.certificate_authority:
+    name: narrow
+    namespace: narrow-pki
+    passphrase_command: [pass, show, narrow-ca]
+    permitted_names: [cluster.local, svc, demo]
+    bundle_namespaces: [demo]
+
+- name: Begin a rotation
+  plumbline.kubernetes.certificate_authority:
+    name: demo
+    namespace: pki
+    passphrase_file: ~/.demo-ca-passphrase
+    bundle_namespaces: [demo, shop]
+    rotation: prepare
+
+- name: Trust a stolen key no longer
+  plumbline.kubernetes.certificate_authority:
+    name: demo
+    namespace: pki
+    passphrase_file: ~/.demo-ca-passphrase
+    bundle_namespaces: [demo, shop]
+    compromised: 1
+"""
+
+RETURN = r"""
+generations:
+  description:
+    - All generations, oldest first. O(compromised) takes their RV(ignore:id).
+    - RV(ignore:state) is V(prepared), V(issuing) or V(outgoing), which are trusted, or V(retired) or V(compromised).
+    - RV(ignore:certificate) has the public facts of the one that signs, RV(ignore:root) of the one above an
+      intermediate. In check mode of one to come only its subject.
+  returned: when O(state=present)
+  type: list
+  elements: dict
+  sample:
+    - id: 1
+      state: issuing
+      certificate:
+        serial: 4ee01b10d0c4a4f42c215a569b2382e2bb4932f3
+        fingerprint: 3c182a43b225f9951a7f0190bbd31968865daba2b85eb28f4d16fd2209c23cb5
+        subject: CN=demo 1
+        issuer: CN=demo 1
+        names: []
+        addresses: []
+        not_before: "2026-11-23T11:07:09Z"
+        not_after: "2036-11-20T11:12:09Z"
+        key_type: P-256
+        is_ca: true
+issuing:
+  description: RV(ignore:id) of the generation that issues.
+  returned: when O(state=present)
+  type: int
+  sample: 1
+bundle:
+  description: What clients have to trust, in PEM form. In check mode without a generation to come.
+  returned: when O(state=present)
+  type: str
+published:
+  description: Objects with the bundle that were, or in check mode would be, written.
+  returned: when O(state=present)
+  type: list
+  elements: str
+  sample: [ConfigMap demo/demo-bundle]
+renew_at:
+  description: When a third of the time is left, and a rotation is due. Empty in check mode for one to come.
+  returned: when O(state=present)
+  type: str
+  sample: "2033-06-14T05:32:11Z"
+removed:
+  description: What was, or in check mode would be, removed.
+  returned: when O(state=absent)
+  type: list
+  elements: str
+"""
+
+import ipaddress
+import typing as t
+from datetime import UTC, datetime, timedelta
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.app.values import dns_label, dns_subdomain, refusal
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.authority import ROTATIONS, Profile
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.certificates import pem_of
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.keys import KEY_TYPES
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.tls import authority, generations
+
+OPTIONS: dict[str, t.Any] = {
+    **authority.PLACE_OPTIONS,
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "subject": {"type": "str"},
+    # no_log=False: Ansible takes the word key in a name for a sign of a value to hide.
+    "key_type": {"type": "str", "choices": list(KEY_TYPES), "default": "P-256", "no_log": False},
+    "validity_days": {"type": "int", "default": 3650},
+    "intermediate": {"type": "bool", "default": False},
+    "path_length": {"type": "int"},
+    "permitted_names": {"type": "list", "elements": "str", "default": []},
+    "permitted_addresses": {"type": "list", "elements": "str", "default": []},
+    "bundle_namespaces": {"type": "list", "elements": "str", "default": []},
+    "trust_bundle": {"type": "bool", "default": False},
+    "rotation": {"type": "str", "choices": list(ROTATIONS)},
+    "compromised": {"type": "int"},
+}
+# The last moment that a certificate can name (RFC 5280, 4.1.2.5) is far away, but not for any number of days.
+LONGEST_DAYS = 36500
+
+
+def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
+    """Bring the CA to the wanted state."""
+    params = module.params
+    place = authority.store(cluster, params)
+    namespaces = tuple(dict.fromkeys(dns_label("bundle_namespaces", item) for item in params["bundle_namespaces"]))
+    bundles = generations.Bundles(f"{params['name']}-bundle", namespaces, params["trust_bundle"])
+    if params["state"] == "absent":
+        return _absent(module, cluster, place, bundles)
+    return _present(module, cluster, place, bundles)
+
+
+def _present(
+    module: AnsibleModule, cluster: Cluster, place: authority.Store, bundles: generations.Bundles
+) -> dict[str, t.Any]:
+    params, profile, now = module.params, _profile(module.params), datetime.now(UTC)
+    wanted = generations.Wanted(profile, params["rotation"], params["compromised"])
+    outcome = generations.present(cluster, place, wanted, bundles, params, now, check_mode=module.check_mode)
+    after = outcome.after
+    for notice in (*outcome.notices, generations.overdue(after, now)):
+        if notice:
+            module.warn(notice)
+    result = {
+        "changed": outcome.changed,
+        "generations": [generations.described(item, profile) for item in after.generations],
+        "issuing": after.issuing.number if after.issuing else None,
+        "bundle": pem_of(after.roots),
+        "published": outcome.published,
+        "renew_at": generations.renew_at(after),
+    }
+    if module._diff:
+        result["diff"] = {"before": generations.shown(outcome.before), "after": generations.shown(after)}
+    return result
+
+
+def _profile(params: dict[str, t.Any]) -> Profile:
+    days = params["validity_days"]
+    if not 1 <= days <= LONGEST_DAYS:
+        raise refusal("validity_days", days, f"from 1 to {LONGEST_DAYS}")
+    if params["permitted_addresses"] and not params["permitted_names"]:
+        raise refusal("permitted_names", None, "them with permitted_addresses")
+    return Profile(
+        params["subject"] or params["name"],
+        params["key_type"],
+        timedelta(days=days),
+        params["intermediate"],
+        params["path_length"],
+        tuple(_constraint(name) for name in params["permitted_names"]),
+        tuple(_network(text) for text in params["permitted_addresses"]),
+    )
+
+
+def _constraint(name: str) -> str:
+    if name.startswith((".", "*")):
+        # OpenSSL and Go read a dot at the beginning in different ways.
+        raise refusal("permitted_names", name, f"{name.lstrip('*.')!r}, which covers the names below it too")
+    return dns_subdomain("permitted_names", name)
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise refusal("permitted_addresses", text, "a network such as 192.0.2.0/24 or 2001:db8::/32") from None
+
+
+def _absent(
+    module: AnsibleModule, cluster: Cluster, place: authority.Store, bundles: generations.Bundles
+) -> dict[str, t.Any]:
+    removed = generations.absent(cluster, place, bundles, check_mode=module.check_mode)
+    result: dict[str, t.Any] = {"changed": bool(removed), "removed": removed}
+    if module._diff:
+        result["diff"] = {"before": {"objects": removed}, "after": {"objects": []}}
+    return result
+
+
+def main() -> None:
+    """Entry point."""
+    rules = dict(authority.PLACE_RULES)
+    rules["mutually_exclusive"] = [*rules["mutually_exclusive"], ("rotation", "compromised")]
+    run(OPTIONS, action, **rules)
+
+
+if __name__ == "__main__":
+    main()
