@@ -108,6 +108,33 @@ options:
     description: Issue a new certificate in any case. Without meaning for O(issuer=given).
     type: bool
     default: false
+  authority:
+    description:
+      - With O(issuer=authority), the CA. Each renewal is signed by the generation that issues at that time, and
+        another generation is a reason to issue anew.
+      - In check mode it may be missing, since the play would have made it.
+    type: dict
+    suboptions:
+      name:
+        description: Its name, as of M(plumbline.kubernetes.certificate_authority).
+        type: str
+        default: plumbline
+      namespace:
+        description: Namespace of its Secret. One of this and O(authority.path) is required.
+        type: str
+      path:
+        description: Folder where it is kept instead, on the machine that runs the task.
+        type: path
+      passphrase_file:
+        description: File with the passphrase of its key.
+        type: path
+      passphrase_env:
+        description: Environment variable with the passphrase of its key.
+        type: str
+      passphrase_command:
+        description: Command that prints the passphrase of its key, as a list of program and arguments.
+        type: list
+        elements: str
   private_key_path:
     description: With O(issuer=given), file with the private key in PEM form, on the machine that runs the task.
     type: path
@@ -119,6 +146,16 @@ options:
   ca_path:
     description: File with the certificates of the CAs that clients trust. The certificate has to lead to one of them.
     type: path
+  passphrase_file:
+    description: File with the passphrase of an encrypted key in O(private_key_path), at least 20 characters.
+    type: path
+  passphrase_env:
+    description: Environment variable with that passphrase.
+    type: str
+  passphrase_command:
+    description: Command that prints that passphrase, as a list of program and arguments.
+    type: list
+    elements: str
   source_secret:
     description:
       - With O(issuer=given), a Secret of type C(kubernetes.io/tls) to take the pair from, for example one that
@@ -248,6 +285,7 @@ removed:
 """
 
 import typing as t
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from ansible.module_utils.basic import AnsibleModule
@@ -257,7 +295,13 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client i
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.decide import Wanted
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.keys import KEY_TYPES
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.tls import material, server
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.tls import material, passphrase, server
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.tls.authority import (
+    AUTHORITY_OPTIONS,
+    load_issuer,
+    store,
+)
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.tls.passphrase import PASSPHRASE_OPTIONS
 
 OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -275,9 +319,11 @@ OPTIONS: dict[str, t.Any] = {
     "renew_fraction": {"type": "float"},
     "renew_before_days": {"type": "int"},
     "force": {"type": "bool", "default": False},
+    "authority": AUTHORITY_OPTIONS,
     "private_key_path": {"type": "path", "no_log": False},
     "certificate_path": {"type": "path"},
     "ca_path": {"type": "path"},
+    **PASSPHRASE_OPTIONS,
     "source_secret": {
         "type": "dict",
         "no_log": False,
@@ -293,6 +339,7 @@ ONLY = {
     "private_key_path": "given",
     "certificate_path": "given",
     "ca_path": "given",
+    **dict.fromkeys(PASSPHRASE_OPTIONS, "given"),
     "source_secret": "given",
 }
 
@@ -321,7 +368,7 @@ def _present(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
     params = module.params
     names = server.Names(params["name"], params["namespace"], params["alias"], params["adopt"], params["keep"])
     now = datetime.now(UTC)
-    plan = _plan(module, cluster)
+    plan = _plan(module, cluster, now)
     outcome = server.present(cluster, names, plan, now, check_mode=module.check_mode)
     for notice in outcome.notices:
         module.warn(notice)
@@ -341,16 +388,22 @@ def _present(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
     return result
 
 
-def _plan(module: AnsibleModule, cluster: Cluster) -> server.Issue | server.Take:
+def _plan(module: AnsibleModule, cluster: Cluster, now: datetime) -> server.Issue | server.Take:
     params = module.params
     names, addresses = material.wanted_names(cluster, params, check_mode=module.check_mode)
     renewal = material.renewal(params)
     if params["issuer"] == "given":
-        return server.Take(material.given(cluster, params, None), renewal, names, addresses)
+        return server.Take(material.given(cluster, params, passphrase.read(params)), renewal, names, addresses)
     if not names and not addresses:
         raise refusal("service", None, "it, or names, or addresses that the certificate is for")
-    lifetime = material.lifetime(params)
-    return server.Issue(Wanted(names, addresses, params["key_type"], None, lifetime, renewal, params["force"]))
+    wanted = Wanted(
+        names, addresses, params["key_type"], None, material.lifetime(params), renewal, forced=params["force"]
+    )
+    if params["issuer"] == "self_signed":
+        return server.Issue(wanted)
+    if module.check_mode and not store(cluster, params["authority"]).read().exists:
+        return server.Await(wanted)
+    return server.Issue(replace(wanted, authority=load_issuer(cluster, params["authority"], now)))
 
 
 def _absent(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
@@ -366,7 +419,7 @@ def main() -> None:
     run(
         OPTIONS,
         action,
-        required_if=[("state", "present", ["issuer"])],
+        required_if=[("state", "present", ["issuer"]), ("issuer", "authority", ["authority"])],
         required_together=[("private_key_path", "certificate_path")],
         mutually_exclusive=[("renew_fraction", "renew_before_days"), ("source_secret", "private_key_path")],
     )

@@ -68,6 +68,16 @@ class Issue:
         return f"{name}-{PENDING}", {"names": names, "addresses": addresses, "key_type": wanted.key_type}
 
 
+class Await(Issue):
+    """Plan of check mode: a CA issues it that an earlier task of the play would have made."""
+
+    __slots__ = ()
+
+    def decide(self, stored: Stored | None, now: datetime) -> Decision:  # noqa: ARG002
+        """There can be none of that CA."""
+        return Decision("issuer_changed" if stored else "missing", "its CA does not exist yet")
+
+
 @dataclass(frozen=True, slots=True)
 class Take:
     """Plan: somebody else issued it."""
