@@ -63,7 +63,7 @@ CLASSES = (
 )
 
 WARM_SECONDS = 20.0  # until every client kind must have had its first good answer
-WARM_INTERVAL = 0.25
+WARM_INTERVAL = 0.1
 LOOK_UP_EVERY = 1.0  # seconds, as a client with a short cache does
 LOOK_UP_STALE = 5.0  # seconds after which a resolver that does not answer counts as failed
 KEPT_OPEN = 4  # idle connections per client kind, so that more than one backend is held on to
@@ -379,10 +379,25 @@ class Lane:
         self.kind = kind
         self.head = head
         self.interval = interval
-        self.due = 0.0
+        self.first = self.due = 0.0  # when the first request was due, when the next one is
+        self.left = 0  # requests to come
         self.open = 0  # connections, idle ones included
         self.idle: collections.deque[Connection] = collections.deque()
         self.tally = Tally(0.0)
+
+    def plan(self, first: float, number: int) -> None:
+        """So many requests, from then on."""
+        self.tally = Tally(first)
+        self.first = self.due = first
+        self.left = number
+
+    def next(self, interval: float) -> float:
+        """When the request is due that is to be sent now; sums of intervals would drift."""
+        due = self.due
+        self.tally.planned += 1
+        self.left -= 1
+        self.due = self.first + self.tally.planned * interval if self.left else math.inf
+        return due
 
 
 def request_head(kind: str, host: str, path: str) -> bytes:
@@ -426,30 +441,29 @@ class Meter:
         now = time.monotonic()
         end = now + WARM_SECONDS
         for lane in self.lanes:
-            lane.tally, lane.due = Tally(now), now
+            lane.plan(now, int(WARM_SECONDS / WARM_INTERVAL))
         while not self.stopping and time.monotonic() < end:
             cold = [lane for lane in self.lanes if not lane.tally.classes["ok"]]
             if not cold:
                 return True
-            self.turn(cold, WARM_INTERVAL, end)
+            self.turn(cold, WARM_INTERVAL)
         return False
 
     def run(self, duration: float) -> dict[str, Any]:
         """Measure for so many seconds, or until told to stop, and wait for the answers that are still to come."""
         began = time.monotonic() + 0.1
-        end = began + duration
         for number, lane in enumerate(self.lanes):
-            lane.tally = Tally(began)
-            lane.due = began + lane.interval * ((self.phase + number / len(self.lanes)) % 1.0)
+            offset = lane.interval * ((self.phase + number / len(self.lanes)) % 1.0)
+            lane.plan(began + offset, max(1, round(duration / lane.interval)))
         for request in self.in_flight:  # of the warming up
             if request.connection is not None:
                 self.close(request.connection)
             request.over = True
-        while not self.stopping and min(lane.due for lane in self.lanes) < end:
-            self.turn(self.lanes, 0.0, end)
-        ended = min(end, time.monotonic())
+        while not self.stopping and any(lane.left for lane in self.lanes):
+            self.turn(self.lanes)
+        ended = time.monotonic()
         while self.pending():
-            self.turn([], 0.0, time.monotonic() + self.timeout)
+            self.turn(())
         self.hang_up()
         return {
             "version": VERSION,
@@ -471,19 +485,18 @@ class Meter:
             self.in_flight.popleft()
         return bool(self.in_flight)
 
-    def turn(self, lanes: Sequence[Lane], interval: float, end: float) -> None:
+    def turn(self, lanes: Sequence[Lane], interval: float = 0.0) -> None:
         """Send what is due, take what has come, and give up what came too late."""
         now = time.monotonic()
         for lane in lanes:
-            while lane.due <= now and lane.due < end:
-                self.send(lane, lane.due)
-                lane.due += interval or lane.interval
+            while lane.due <= now:
+                self.send(lane, lane.next(interval or lane.interval))
                 now = time.monotonic()
-        moments = [lane.due for lane in lanes] + [end]
+        moments = [lane.due for lane in lanes]
         if self.pending():
             moments.append(self.in_flight[0].due + self.timeout)
-        # A signal ends no select() by itself (PEP 475).
-        for key, _mask in self.selector.select(max(0.0, min(0.5, min(moments) - time.monotonic()))):
+        # Not for long: a signal ends no select() by itself (PEP 475).
+        for key, _mask in self.selector.select(max(0.0, min([*moments, now + 0.5]) - time.monotonic())):
             self.step(key.data)
         now = time.monotonic()
         while self.pending() and self.in_flight[0].due + self.timeout <= now:
@@ -492,7 +505,6 @@ class Meter:
                 self.fail(request.connection, "timeout", f"no whole answer within {self.timeout:g} s")
 
     def send(self, lane: Lane, due: float) -> None:
-        lane.tally.planned += 1
         if self.open >= MOST_IN_FLIGHT:
             return
         request = Request(due)
