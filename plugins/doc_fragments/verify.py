@@ -87,7 +87,8 @@ options:
         default: []
       http_ports:
         description:
-          - Names or numbers of the Service's ports that speak HTTP without TLS. Others are only connected to.
+          - Names or numbers of the Service's ports that speak HTTP without TLS. Ports that speak neither this nor HTTPS
+            are only connected to.
           - By default those whose name or appProtocol says so, else a single TCP port, else the usual numbers.
         type: list
         elements: str
@@ -137,4 +138,55 @@ options:
     description:
       - A file on the host that the module runs on, to write all findings to as JSON. Readable by its owner only.
     type: path
+"""
+
+    TLS = r"""
+options:
+  tls:
+    description:
+      - How clients use the Service's HTTPS ports. Judged with the HTTP checks; where there is no such port, it means
+        nothing.
+      - The probe pods trust O(tls.bundle) alone, whatever their environment says, and never see a key.
+    type: dict
+    suboptions:
+      bundle:
+        description:
+          - The CA certificates that clients trust, as PEM text. An intermediate or a self-signed certificate will do,
+            too.
+          - Without a bundle everything is judged but whether clients can trust the certificate.
+        type: str
+      bundle_config_map:
+        description: A ConfigMap in the Service's namespace with the bundle under the key V(ca.crt).
+        type: str
+      server_name:
+        description:
+          - The name that clients verify. By default the one that they connect to, which is the Service's name for
+            clients in its namespace, and V(name.namespace) for others.
+        type: str
+      secret:
+        description:
+          - A Secret in the Service's namespace. Every pod must serve its certificate.
+          - Read is the annotation C(plumbline.dev/fingerprint), and only where it is missing the certificate itself.
+            Without the right to do so, that is reported as skipped.
+        type: str
+      minimum_days:
+        description:
+          - Warn when the certificate is valid for fewer days than this. One of a short life is warned of in its last
+            third.
+        type: int
+        default: 14
+      minimum_version:
+        description:
+          - The oldest version of TLS that counts. A server that has older ones only is a failure, one that takes
+            older ones too a warning.
+        type: str
+        choices: [TLSv1.2, TLSv1.3]
+        default: TLSv1.2
+      ports:
+        description:
+          - Names or numbers of the Service's ports that speak HTTPS.
+          - By default those whose appProtocol, else name, is V(https) or begins with V(https-), and port 443 where
+            neither is given.
+        type: list
+        elements: str
 """

@@ -26,6 +26,7 @@ extends_documentation_fragment:
   - plumbline.kubernetes.auth
   - plumbline.kubernetes.attributes
   - plumbline.kubernetes.verify
+  - plumbline.kubernetes.verify.tls
 attributes:
   check_mode:
     support: partial
@@ -150,12 +151,17 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.module import judge
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import LAYERS, OPTIONS
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import (
+    LAYERS,
+    OPTIONS,
+    TLS_OPTION,
+)
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
 
 SPEC: dict[str, t.Any] = {
     **OPTIONS,
+    **TLS_OPTION,
     "checks": {"type": "list", "elements": "str", "choices": list(LAYERS), "default": list(LAYERS)},
 }
 

@@ -17,12 +17,15 @@ description:
   - Asks by pod IP, cluster IP, name and NodePort from the client nodes, and names the class of each failure (refused,
     timeout, reset, unreachable, name, protocol).
   - Compares the status and looks for markers in the body. A bad pod is named itself.
-  - TLS is not spoken; ports that look like it are only connected to.
+  - On HTTPS ports it judges TLS. The chain against a bundle and the name, the time left, the purpose and the version of
+    the protocol, each failure by a finding of its own; that all pods serve the same certificate, on request the one of
+    a Secret; and which common clients accept it.
   - The same as M(plumbline.kubernetes.verify) with O(plumbline.kubernetes.verify#module:checks=http).
 extends_documentation_fragment:
   - plumbline.kubernetes.auth
   - plumbline.kubernetes.attributes
   - plumbline.kubernetes.verify
+  - plumbline.kubernetes.verify.tls
 attributes:
   check_mode:
     support: partial
@@ -47,6 +50,14 @@ EXAMPLES = r"""
     namespace: demo
     expect:
       contains: ["Welcome to nginx!"]
+
+- name: Clients that trust our CA are served the certificate of the Secret, from every pod
+  plumbline.kubernetes.verify_http:
+    name: my-nginx
+    namespace: demo
+    tls:
+      bundle_config_map: my-ca-bundle
+      secret: my-nginx-tls-4f1e0c2a9b
 """
 
 RETURN = r"""
@@ -117,7 +128,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.module import judge
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import OPTIONS
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import OPTIONS, TLS_OPTION
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
 
@@ -129,7 +140,7 @@ def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
 
 def main() -> None:
     """Entry point."""
-    run(OPTIONS, action)
+    run({**OPTIONS, **TLS_OPTION}, action)
 
 
 if __name__ == "__main__":

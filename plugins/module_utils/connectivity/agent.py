@@ -4,7 +4,8 @@
 
 """The agent that runs inside a probe pod: it carries out a plan and prints one JSON document.
 
-Its source travels in the pod's command line, so it is one file, standard library only, and runs on Python 3.9 or newer.
+Its source travels in the pod's command line, so it needs the standard library only, and runs on Python 3.9 or newer.
+What only some plans need is a file of its own that adds to EXCHANGES and MERGES: agent_tls.py.
 
 Every exchange is a generator that yields what it waits for; one selector loop drives them all. So there is nothing that
 can block: each exchange ends at its own deadline, the run ends at its budget, and both close the sockets, whatever the
@@ -19,6 +20,7 @@ from __future__ import annotations
 import base64
 import collections
 import errno
+import hashlib
 import json
 import os
 import re
@@ -44,7 +46,21 @@ MARKER = "=== plumbline agent result ==="
 
 # What an observation can end as. Worst last: a task that is repeated is as good as its worst repeat, and what the
 # target did says more than what the probe failed to do.
-CLASSES = ("ok", "deadline", "error", "limit", "protocol", "reset", "refused", "unreachable", "timeout", "name")
+# `scheme`: TLS where plain HTTP is asked, or the reverse; `handshake`: TLS, but no agreement.
+CLASSES = (
+    "ok",
+    "deadline",
+    "error",
+    "limit",
+    "protocol",
+    "scheme",
+    "handshake",
+    "reset",
+    "refused",
+    "unreachable",
+    "timeout",
+    "name",
+)
 
 LIMITS = {"body": 65536, "headers": 32768, "dns": 65535, "result": 900000}
 TEXT = 200  # characters of any string that comes from the network
@@ -162,8 +178,11 @@ class Reader:
         self.buffer = bytearray()
         self.closed = False
 
+    def piece(self) -> Steps[bytes]:
+        return (yield from receive(self.sock))
+
     def more(self) -> Steps[None]:
-        data = yield from receive(self.sock)
+        data = yield from self.piece()
         self.received += len(data)
         if self.received > self.limit:
             raise Failure("limit", f"more than {self.limit} bytes")
@@ -180,7 +199,7 @@ class Reader:
         seen = 0
         while True:
             if not prefix.startswith(self.buffer[: len(prefix)]):
-                raise Failure("protocol", f"not HTTP/1: {describe(bytes(self.buffer[:60]))}")
+                raise stranger(bytes(self.buffer[:60]))
             end = self.buffer.find(b"\n", seen)
             seen = len(self.buffer)
             if (end if end >= 0 else seen) >= limit:
@@ -209,9 +228,14 @@ class Reader:
 
 def describe(data: bytes) -> str:
     """A stranger's bytes for a message."""
-    if data[:1] in (b"\x15", b"\x16") and data[1:2] == b"\x03":
-        return "it speaks TLS"
     return clean(repr(data)[1:], 80)
+
+
+def stranger(data: bytes) -> Failure:
+    """What is said of bytes that do not begin an answer of HTTP/1."""
+    if data[:1] in (b"\x15", b"\x16") and data[1:2] == b"\x03":
+        return Failure("scheme", "not HTTP/1: it speaks TLS")
+    return Failure("protocol", f"not HTTP/1: {describe(data)}")
 
 
 # --- HTTP -----------------------------------------------------------------------------------------------------------
@@ -221,6 +245,8 @@ VISIBLE = re.compile(r"[\x20-\x7e\t]*\Z")
 TARGET = re.compile(r"(/|\*\Z)[\x21-\x7e]*\Z")
 STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9][0-9][0-9])(?: |\r?\n)")
 CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;|\r?\n)")
+# What nginx and Go answer, in plain HTTP and with status 400, to plain HTTP on a port for TLS.
+WANTS_TLS = (b"plain HTTP request was sent to HTTPS port", b"HTTP request to an HTTPS server")
 
 
 def build_request(task: dict[str, Any]) -> bytes:
@@ -327,24 +353,39 @@ def read_chunks(reader: Reader, cap: int) -> Steps[tuple[bytes, bool]]:
 
 def exchange_http(attempt: Attempt) -> Steps[dict[str, Any]]:
     """One request on a connection of its own."""
+    request = build_request(attempt.task)
+    sock = yield from dial(attempt)
+    with sock:
+        attempt.doing = f"sending the request to {place(sock)}"
+        yield from send(sock, request)
+        return (yield from read_answer(Reader(sock, most_bytes(attempt.limits)), attempt))
+
+
+def dial(attempt: Attempt) -> Steps[socket.socket]:
+    """A connection to the task's address, or to the first one of its name that takes it."""
     task = attempt.task
-    request = build_request(task)
     addresses = [task["address"]] if task.get("address") else (yield from look_up_first(task["name"], attempt))
     for number, address in enumerate(addresses, 1):
-        place = "{} port {}".format(address, task["port"])
         sock, target = open_socket(address, task["port"], socket.SOCK_STREAM)
-        with sock:
-            attempt.doing = f"connecting to {place}"
-            try:
-                yield from connect(sock, target)
-            except OSError:
-                if number < len(addresses):
-                    continue  # as every client tries the next address of a name
-                raise
-            attempt.doing = f"sending the request to {place}"
-            yield from send(sock, request)
-            return (yield from read_answer(sock, attempt))
+        attempt.doing = "connecting to {} port {}".format(address, task["port"])
+        try:
+            yield from connect(sock, target)
+        except BaseException as problem:
+            sock.close()
+            if isinstance(problem, OSError) and number < len(addresses):
+                continue  # as every client tries the next address of a name
+            raise
+        return sock
     raise Failure("name", "{} has no address".format(clean(task.get("name"))))
+
+
+def place(sock: socket.socket) -> str:
+    return "{} port {}".format(*sock.getpeername()[:2])
+
+
+def most_bytes(limits: dict[str, int]) -> int:
+    # A body in chunks of one byte is six times as long on the wire; who needs more than that has something in mind.
+    return limits["headers"] + 8 * limits["body"] + 65536
 
 
 def look_up_first(name: str, attempt: Attempt) -> Steps[list[str]]:
@@ -355,15 +396,15 @@ def look_up_first(name: str, attempt: Attempt) -> Steps[list[str]]:
         raise Failure("name" if problem.kind == "timeout" else problem.kind, str(problem)) from None
 
 
-def read_answer(sock: socket.socket, attempt: Attempt) -> Steps[dict[str, Any]]:
+def read_answer(reader: Reader, attempt: Attempt) -> Steps[dict[str, Any]]:
     task, limits = attempt.task, attempt.limits
     cap = limits["body"]
-    # A body in chunks of one byte is six times as long on the wire; who needs more than that has something in mind.
-    reader = Reader(sock, limits["headers"] + 8 * cap + 65536)
     attempt.doing = "waiting for the header of the answer"
     status, headers = yield from read_head(reader, limits["headers"])
     attempt.doing = f"waiting for the rest of the body after status {status}"
     body, whole = yield from read_body(reader, task.get("method") or "GET", status, headers, cap)
+    if status == 400 and any(phrase in body for phrase in WANTS_TLS):
+        raise Failure("scheme", "status 400: it wants TLS on this port")
     contains = {marker: marker.encode("utf-8") in body for marker in task.get("contains") or ()}
     if not whole and not all(contains.values()):
         missing = [marker for marker, found in contains.items() if not found][0]  # noqa: RUF015
@@ -700,6 +741,9 @@ EXCHANGES = {
     "control": exchange_control,
 }
 
+# How the repeats of a task become one value; by default the value of the first.
+MERGES = {"http": merge_http}
+
 
 # --- the run --------------------------------------------------------------------------------------------------------
 
@@ -787,7 +831,7 @@ def observe(task: dict[str, Any], flows: Sequence[Flow]) -> dict[str, Any]:
         "class": worst,
         "detail": many + alike[0],
         "ms": round(times[len(times) // 2], 2),
-        "value": merge_http(results, task) if task["type"] == "http" else results[0][3],
+        "value": MERGES[task["type"]](results, task) if task["type"] in MERGES else results[0][3],
     }
 
 
@@ -796,7 +840,7 @@ def run(plan: dict[str, Any]) -> dict[str, Any]:
     started, began = time.time(), time.monotonic()
     budget = float(plan.get("budget") or 10.0)
     limits = {**LIMITS, **plan.get("limits", {})}
-    tasks = plan["tasks"]
+    tasks = [{**plan.get("defaults", {}).get(task["type"], {}), **task} for task in plan["tasks"]]
     repeats = [[Flow(task, limits) for _repeat in range(max(1, int(task.get("repeat") or 1)))] for task in tasks]
     drive(interleave(repeats), int(plan.get("concurrency") or 32), began + budget, budget)
     observations = [observe(task, flows) for task, flows in zip(tasks, repeats)]  # noqa: B905 - strict= came with Python 3.10
@@ -806,7 +850,19 @@ def run(plan: dict[str, Any]) -> dict[str, Any]:
         "elapsed": round(time.monotonic() - began, 3),
         "complete": all(observation["class"] != "deadline" for observation in observations),
         "observations": observations,
+        "certificates": collect_certificates(observations),
     }
+
+
+def collect_certificates(observations: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Each certificate once, however often it was served: what served it keeps the digest."""
+    found: dict[str, str] = {}
+    for observation in observations:
+        for served in observation["value"].get("served", ()):
+            digests = [hashlib.sha256(certificate).hexdigest() for certificate in served["chain"]]
+            found.update({d: base64.b64encode(c).decode("ascii") for d, c in zip(digests, served["chain"])})  # noqa: B905
+            served["chain"] = digests
+    return found
 
 
 def interleave(repeats: list[list[Flow]]) -> Iterable[Flow]:

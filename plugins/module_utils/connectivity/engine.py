@@ -29,8 +29,9 @@ from . import names, probe
 from .checks import judge
 from .checks.dns import CACHE_SECONDS
 from .checks.environment import command, containers_to_read, parse
-from .look import DNS, ENDPOINTS, EnvironmentReading, Look, Observation, observation
-from .plan import BUDGET, Plan, client_nodes, plan
+from .look import DNS, ENDPOINTS, EnvironmentReading, Look, Observation, Stored, observation
+from .plan import BUDGET, Plan, client_nodes, defaults, plan
+from .ports import web_ports
 from .question import Question
 from .result import FAIL, INCONCLUSIVE, SKIPPED, Finding, Report, short
 from .scope import Vantage
@@ -139,6 +140,7 @@ class _Session:
 
     def run(self) -> Report | None:
         """Look until every complaint is confirmed or gone; None when the Service became another one meanwhile."""
+        self._learn_trust()
         previous: _Round | None = None
         for number in range(1, MOST_ROUNDS + 1):
             began = time.monotonic()
@@ -166,6 +168,27 @@ class _Session:
             touched = self._touched(previous.sequence, previous.look.before, look.after)
         findings = judge(look)
         return _Round(sequence, look, findings, touched, previous.keys if previous else frozenset())
+
+    @property
+    def _judges_tls(self) -> bool:
+        """Whether there is a port to speak TLS with; else nothing about TLS is read or asked."""
+        asked = self.question
+        return "http" in asked.layers and bool(web_ports(self.service, asked.expect.http_ports, asked.tls.ports)[1])
+
+    def _learn_trust(self) -> None:
+        tls = self.question.tls
+        if tls.bundle_config_map and self._judges_tls:
+            from .trust import read_bundle  # cryptography is loaded where TLS is judged only
+
+            bundle = read_bundle(self.cluster, self.service.namespace, tls.bundle_config_map)
+            self.question = replace(self.question, tls=replace(tls, bundle=bundle))
+
+    def _stored(self) -> Stored | None:
+        if not self.question.tls.secret or not self._judges_tls:
+            return None
+        from .trust import read_stored
+
+        return read_stored(self.cluster, self.service.namespace, self.question.tls.secret)
 
     def _time_for(self, began: float, pause: float) -> bool:
         """Whether another round like the one that `began` then fits before the deadline."""
@@ -249,6 +272,7 @@ class _Session:
             denied=self._denied(outcomes),
             lost={vantage: outcome.cause for vantage, outcome in outcomes.items() if outcome.cause},
             environment=environment,
+            stored=self._stored(),
         )
 
     def _probe(self, planned: Plan) -> dict[Vantage, probe.ProbeOutcome]:
@@ -265,6 +289,7 @@ class _Session:
             image_pull_secrets=client.image_pull_secrets,
             budget=BUDGET,
             start_timeout=max(5.0, left - BUDGET),
+            defaults=defaults(self.question),
         )
         return probe.run(self.cluster, {v: planned.tasks(v) for v in planned.vantages}, options)
 

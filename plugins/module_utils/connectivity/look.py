@@ -87,6 +87,21 @@ class EnvironmentReading:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """The certificate that a Secret holds: its fingerprint, or why there is none; all empty where there is no Secret.
+
+    Attributes:
+        denied: which right is missing.
+        unreadable: what is wrong with its content.
+    """
+
+    secret: str
+    fingerprint: str = ""
+    denied: str = ""
+    unreadable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """Everything that one round of judging rests on.
 
@@ -95,6 +110,7 @@ class Look:
         touched: uids and names of what changed between `before` and `after`.
         denied: why no probe could be started at all, e.g. a missing right.
         lost: clients that delivered nothing, and why.
+        stored: the certificate that must be served, where that is asked for.
     """
 
     question: Question
@@ -107,6 +123,7 @@ class Look:
     denied: str = ""
     lost: t.Mapping[Vantage, str] = field(default_factory=dict)
     environment: tuple[EnvironmentReading, ...] = ()
+    stored: Stored | None = None
 
     @property
     def service(self) -> Service:

@@ -22,6 +22,10 @@ from .result import SKIPPED, Report, short, write
 def judge(module: AnsibleModule, cluster: Cluster, layers: t.Sequence[str]) -> dict[str, t.Any]:
     """Judge `layers` of the Service in question and return the module's result, or fail with it."""
     asked = question(module.params, layers)
+    if asked.tls.bundle:
+        from .trust import check_bundle  # cryptography is loaded where TLS is judged only
+
+        check_bundle(asked.tls.bundle, "tls.bundle")
     dest = module.params["dest"]
     if dest and not os.path.isdir(os.path.dirname(os.path.abspath(dest))):
         raise OptionError(f"dest: the folder of {dest} does not exist")

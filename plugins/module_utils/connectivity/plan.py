@@ -65,6 +65,12 @@ def plan(question: Question, snapshot: Snapshot, clients: t.Sequence[Node]) -> P
     return Plan(tuple(probes), tuple(vantages))
 
 
+def defaults(question: Question) -> dict[str, Task]:
+    """What all tasks of one type have in common: a bundle may be large, and travels once."""
+    version = question.tls.minimum_version.replace(".", "_")
+    return {"https": {"bundle": question.tls.bundle, "minimum_version": version}}
+
+
 # ----- which clients
 
 
@@ -110,10 +116,19 @@ def control_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
 # ----- data path
 
 
-def _ask(scope: Scope, port: ServicePort, number: int, repeat: int = 1, **where: str) -> Task:
-    """The task for one TCP port: HTTP where it speaks that, else a mere connection."""
-    if port not in scope.http:
-        return {"type": "tcp", **where, "port": number, "timeout": EXCHANGE}
+def _ask(scope: Scope, vantage: Vantage, port: ServicePort, number: int, repeat: int = 1, **where: str) -> Task:
+    """The task for one TCP port: HTTP or HTTPS where it speaks that, else a mere connection."""
+    expect = scope.question.expect
+    if port in scope.https:
+        name = scope.question.tls.server_name or scope.name_for(vantage)
+        task = _request(scope, number, repeat, **where)
+        return {**task, "type": "https", "server_name": name, "host": expect.host or name}
+    if port in scope.http:
+        return _request(scope, number, repeat, **where)
+    return {"type": "tcp", **where, "port": number, "timeout": EXCHANGE}
+
+
+def _request(scope: Scope, number: int, repeat: int, **where: str) -> Task:
     expect = scope.question.expect
     return {
         "type": "http",
@@ -139,7 +154,9 @@ def direct_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
             number = endpoint.port(port.name)
             if number is not None:
                 target = host_port(endpoint.address, number)
-                task = _ask(scope, port, number, address=endpoint.address)
+                task = _ask(scope, vantage, port, number, address=endpoint.address)
+                if task["type"] == "https" and vantage.node == scope.clients[0].name:
+                    task["try_below"] = True
                 probes.append(Probe("direct", vantage, f"direct/{port.port}/{target}", task, target, port, endpoint))
     return probes
 
@@ -156,7 +173,7 @@ def cluster_ip_probes(scope: Scope, vantage: Vantage, node: Node) -> list[Probe]
             alike = sum(set(reachable(service, behind, other)) == set(reach) for other in scope.clients)
             repeat = AFFINITY_CONNECTIONS if service.session_affinity else connections_per_client(len(reach), alike)
             target = host_port(address, port.port)
-            task = _ask(scope, port, port.port, repeat, address=address)
+            task = _ask(scope, vantage, port, port.port, repeat, address=address)
             probes.append(Probe("cluster_ip", vantage, f"cluster-ip/{target}", task, target, port, reach=reach))
     return probes
 
@@ -164,15 +181,14 @@ def cluster_ip_probes(scope: Scope, vantage: Vantage, node: Node) -> list[Probe]
 def by_name_probes(scope: Scope, vantage: Vantage, node: Node) -> list[Probe]:
     """HTTP to the name that an application of this client would use."""
     service, probes = scope.service, []
-    near = vantage.namespace == service.namespace
-    name = service.name if near else f"{service.name}.{service.namespace}"
-    for port in scope.http:
+    name = scope.name_for(vantage)
+    for port in (*scope.http, *scope.https):
         behind = [endpoint for family in service.families for endpoint in scope.behind(port, family)]
         reach = tuple(e for e in behind if e.ready) if service.headless else reachable(service, behind, node)
         if reach:
             # No proxy translates the port of a headless Service: its clients must use the pods' own.
             number = reach[0].port(port.name) or port.port if service.headless else port.port
-            task = _ask(scope, port, number, name=name)
+            task = _ask(scope, vantage, port, number, name=name)
             target = f"{name}:{number}"
             probes.append(Probe("name", vantage, f"name/{target}", task, target, port, reach=reach))
     return probes
@@ -189,7 +205,7 @@ def node_port_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
         for address in node.addresses:
             for port in tcp_ports(scope.service):
                 if port.node_port and _must_answer(scope, vantage, node, port, family_of(address)):
-                    task = _ask(scope, port, port.node_port, address=address)
+                    task = _ask(scope, vantage, port, port.node_port, address=address)
                     target = host_port(address, port.node_port)
                     probe_id = f"node-port/{target}"
                     probes.append(Probe("node_port", vantage, probe_id, task, target, port, node=node.name))

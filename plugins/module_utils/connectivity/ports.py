@@ -27,6 +27,28 @@ def speaks_tls(port: ServicePort) -> bool:
     return word.startswith(_TLS_WORDS) or (not word and port.port in _TLS_PORTS)
 
 
+def says_https(port: ServicePort) -> bool:
+    """Whether a port says by its appProtocol, else by its name, else by its number that it speaks HTTP over TLS."""
+    word = (port.app_protocol or port.name).lower()
+    return word.split("-")[0] == "https" or (not word and port.port == 443)
+
+
+def web_ports(
+    service: Service, plain: t.Sequence[str] | None, secure: t.Sequence[str] | None
+) -> tuple[tuple[ServicePort, ...], tuple[ServicePort, ...]]:
+    """The ports that are asked over plain HTTP, and those over HTTPS.
+
+    Args:
+        plain, secure: names or numbers of such ports, where they are given.
+    """
+    if secure is not None:
+        https = tuple(port for port in tcp_ports(service) if port.name in secure or str(port.port) in secure)
+    else:
+        given = http_ports(service, plain or ())
+        https = tuple(port for port in tcp_ports(service) if says_https(port) and port not in given)
+    return tuple(port for port in http_ports(service, plain) if port not in https), https
+
+
 def http_ports(service: Service, wanted: t.Sequence[str] | None) -> tuple[ServicePort, ...]:
     """The TCP ports that are asked over plain HTTP.
 

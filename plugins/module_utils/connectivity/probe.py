@@ -18,6 +18,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import datetime
+import hashlib
 import inspect
 import json
 import re
@@ -34,10 +35,11 @@ from ..kube.client import Cluster
 from ..kube.errors import ApiError, KubeError, WaitTimeout, one_line
 from ..kube.kinds import EVENT, JOB, POD
 from ..kube.watch import Interest, View
-from . import agent
+from . import agent, agent_tls
 
 Body = dict[str, t.Any]
 Task = t.Mapping[str, t.Any]
+_NONE: t.Mapping[str, bytes] = {}
 
 CONTAINER = "agent"
 RUN_LABEL = "plumbline.dev/run"
@@ -60,7 +62,15 @@ ASK_AFTER = 0.5
 RUN_MARGIN = 10.0
 TTL_AFTER_FINISHED = 60
 
-BOOT = "import base64,sys,zlib;exec(zlib.decompress(base64.b64decode(sys.argv.pop(1))))"
+# Makes the modules of a package out of their sources, so that they import each other there as they do here.
+BOOT = """
+import base64, json, sys, types, zlib
+for name, text in json.loads(zlib.decompress(base64.b64decode(sys.argv.pop(1)))).items():
+    module = sys.modules["plumbline." + name] = types.ModuleType("plumbline." + name)
+    module.__package__ = "plumbline"
+    exec(text, module.__dict__)
+sys.modules["plumbline.agent"].main(sys.argv[1:])
+"""
 
 # Waiting reasons that no waiting cures, and those that a second try may.
 _FINAL = frozenset({"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"})
@@ -91,6 +101,7 @@ class Options:
         interpreter: Python 3.9 or newer in the image.
         budget: seconds for the whole plan, counted by the agent from its own start.
         start_timeout: seconds from the creation of a Job until its container runs, the pull of the image included.
+        defaults: by type of task, what all tasks of that type have in common.
     """
 
     image: str
@@ -103,6 +114,7 @@ class Options:
     budget: float = 10.0
     concurrency: int = 32
     start_timeout: float = 60.0
+    defaults: t.Mapping[str, Task] = field(default_factory=dict)
 
     @property
     def timeout(self) -> float:
@@ -140,6 +152,7 @@ def plan(tasks: t.Sequence[Task], options: Options) -> Body:
         "budget": options.budget,
         "concurrency": options.concurrency,
         "limits": dict(agent.LIMITS),
+        "defaults": {kind: dict(values) for kind, values in options.defaults.items()},
         "tasks": [dict(task) for task in tasks],
     }
 
@@ -149,11 +162,22 @@ def pack(text: str) -> str:
     return base64.b64encode(zlib.compress(text.encode("utf-8"), 9)).decode("ascii")
 
 
-def command(source: str, document: Body, interpreter: str = "python3") -> list[str]:
-    """The command line that carries source and plan. Isolated: no site, no user folder, no variables of Python."""
+def sources(tasks: t.Sequence[Task]) -> dict[str, str]:
+    """The agent's modules that these tasks need, in the order in which they are made."""
+    found = {"agent": inspect.getsource(agent)}
+    if any(task["type"] in agent_tls.TYPES for task in tasks):
+        found["agent_tls"] = inspect.getsource(agent_tls)
+    return found
+
+
+def command(modules: t.Mapping[str, str], document: Body, interpreter: str = "python3") -> list[str]:
+    """The command line that carries the agent's modules and the plan.
+
+    Isolated: no site, no user folder, no variables of Python.
+    """
     packed = pack(json.dumps(document))
     pieces = [packed[at : at + PIECE] for at in range(0, len(packed), PIECE)]
-    return [interpreter, "-I", "-S", "-B", "-c", BOOT, pack(source), *pieces]
+    return [interpreter, "-I", "-S", "-B", "-c", BOOT, pack(json.dumps(modules)), *pieces]
 
 
 def job(name: str, run_id: str, client: Client, argv: t.Sequence[str], options: Options) -> Body:
@@ -295,9 +319,10 @@ def parse(log: str, tasks: t.Sequence[Task]) -> ProbeOutcome:
         return ProbeOutcome(cause="the result in the pod's log is of another version of the agent")
     given = document.get("observations")
     by_id = {str(task["id"]): task for task in tasks}
+    certificates = _certificates(document.get("certificates"))
     observations: dict[str, Body] = {}
     for raw in given[: len(by_id)] if isinstance(given, list) else []:
-        checked = check(raw, by_id)
+        checked = check(raw, by_id, certificates)
         if checked:
             observations[checked["id"]] = checked
     lost = len(by_id) - len(observations)
@@ -305,8 +330,12 @@ def parse(log: str, tasks: t.Sequence[Task]) -> ProbeOutcome:
     return ProbeOutcome(observations, cause)
 
 
-def check(raw: t.Any, tasks: t.Mapping[str, Task]) -> Body | None:
-    """One observation with every value of the right type and of bounded size, or None."""
+def check(raw: t.Any, tasks: t.Mapping[str, Task], certificates: t.Mapping[str, bytes] = _NONE) -> Body | None:
+    """One observation with every value of the right type and of bounded size, or None.
+
+    Args:
+        certificates: the DER of those that were served, by digest.
+    """
     if not isinstance(raw, dict) or not isinstance(raw.get("id"), str):
         return None
     task, kind = tasks.get(raw["id"]), raw.get("class")
@@ -315,7 +344,7 @@ def check(raw: t.Any, tasks: t.Mapping[str, Task]) -> Body | None:
     value = raw.get("value")
     if not isinstance(value, dict):
         return None
-    fields = _VALUES.get(task["type"], {}) if kind == "ok" or task["type"] == "http" else {}
+    fields = _VALUES.get(task["type"], {}) if kind == "ok" or task["type"] in agent.MERGES else {}
     checked = {name: typed(value.get(name)) for name, typed in fields.items()}
     if None in checked.values():
         return None
@@ -323,6 +352,8 @@ def check(raw: t.Any, tasks: t.Mapping[str, Task]) -> Body | None:
         return None
     if "status" in checked:
         checked["status"] = checked["status"] or None  # null where there was no answer at all
+    if "served" in checked:
+        checked["served"] = [_with_chain(item, certificates) for item in checked["served"]]
     ms = raw.get("ms")
     return {
         "id": raw["id"],
@@ -339,6 +370,11 @@ _Typed = t.Callable[[t.Any], t.Any]  # the value where it is of its type, None w
 
 def _number(value: t.Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 31 else None
+
+
+def _clock(value: t.Any) -> int | None:
+    """Seconds since 1970, also after 2038."""
+    return value if isinstance(value, int) and 0 <= value < 1 << 40 else None
 
 
 def _status(value: t.Any) -> int | None:
@@ -369,15 +405,49 @@ def _table(of: _Typed, clean: t.Callable[[str], str] | None = agent.clean) -> _T
     return table
 
 
+def _served(value: t.Any) -> list[Body] | None:
+    if not isinstance(value, list) or len(value) > agent_tls.DIFFERENT:
+        return None
+    found = [{name: typed(item.get(name)) for name, typed in _SERVED.items()} for item in value if type(item) is dict]
+    return None if any(None in item.values() for item in found) else found
+
+
+def _code(value: t.Any) -> int | None:
+    return value if isinstance(value, int) and -2 <= value < 1000 else None
+
+
+def _text(value: t.Any) -> str | None:
+    return agent.clean(value) if isinstance(value, str) else None
+
+
+_SERVED: dict[str, _Typed] = {"chain": _texts, "protocol": _text, "below": _text, "code": _code, "text": _text}
+
+
+def _certificates(value: t.Any) -> dict[str, bytes]:
+    """DER by digest; what is not what it claims to be is left out."""
+    found = {}
+    for text in value.values() if isinstance(value, dict) else ():
+        with contextlib.suppress(ValueError, TypeError):
+            data = base64.b64decode(text, validate=True)
+            found[hashlib.sha256(data).hexdigest()] = data
+    return found
+
+
+def _with_chain(item: Body, certificates: t.Mapping[str, bytes]) -> Body:
+    return {**item, "chain": [certificates[digest] for digest in item["chain"] if digest in certificates]}
+
+
+_HTTP: dict[str, _Typed] = {
+    "status": _status,
+    "count": _number,
+    "statuses": _table(_number),
+    "contains": _table(_flag, clean=None),  # our own words, see check()
+    "identities": _table(_number),
+    "classes": _table(_number),
+}
 _VALUES: dict[str, dict[str, _Typed]] = {
-    "http": {
-        "status": _status,
-        "count": _number,
-        "statuses": _table(_number),
-        "contains": _table(_flag, clean=None),  # our own words, see check()
-        "identities": _table(_number),
-        "classes": _table(_number),
-    },
+    "http": _HTTP,
+    "https": {**_HTTP, "served": _served, "clock": _clock},
     "dns": {"rcode": _rcode, "answers": _texts, "truncated": _flag, "authoritative": _flag},
     "resolve": {"addresses": _texts},
     "resolv_conf": {"nameservers": _texts, "search": _texts, "options": _texts},
@@ -445,9 +515,8 @@ class _Round(t.Generic[C]):
         self.followed: dict[C, float] = {}
         self.reading: dict[C, futures.Future[ProbeOutcome | None]] = {}
         self.pool = futures.ThreadPoolExecutor(max_workers=16, thread_name_prefix="probe")
-        source = inspect.getsource(agent)
         for number, (client, tasks) in enumerate(plans.items()):
-            argv = command(source, plan(tasks, options), options.interpreter)
+            argv = command(sources(tasks), plan(tasks, options), options.interpreter)
             if sum(map(len, argv)) > MOST_ARGUMENTS:
                 self.fail(client, f"the plan of {len(tasks)} tasks is too large for a command line")
                 continue

@@ -35,6 +35,26 @@ _EXPECT: dict[str, dict[str, t.Any]] = {
     "owner": {"type": "str"},
 }
 
+_TLS: dict[str, dict[str, t.Any]] = {
+    "bundle": {"type": "str"},
+    "bundle_config_map": {"type": "str"},
+    "server_name": {"type": "str"},
+    "secret": {"type": "str", "no_log": False},
+    "minimum_days": {"type": "int", "default": 14},
+    "minimum_version": {"type": "str", "choices": ["TLSv1.2", "TLSv1.3"], "default": "TLSv1.2"},
+    "ports": {"type": "list", "elements": "str"},
+}
+
+# Further option of the modules that judge HTTP.
+TLS_OPTION: dict[str, dict[str, t.Any]] = {
+    "tls": {
+        "type": "dict",
+        "options": _TLS,
+        "apply_defaults": True,
+        "mutually_exclusive": [["bundle", "bundle_config_map"]],
+    },
+}
+
 # Argument spec that the five judging modules share; `verify` adds `checks`.
 OPTIONS: dict[str, dict[str, t.Any]] = {
     "name": {"type": "str", "required": True, "aliases": ["service"]},
@@ -90,6 +110,29 @@ class Expectations:
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """What TLS is judged by.
+
+    Attributes:
+        bundle: PEM text of the CA certificates that clients trust; empty where none is given.
+        bundle_config_map: the ConfigMap to read it from.
+        server_name: the name that clients verify; empty for the one that they connect to.
+        secret: the Secret whose certificate must be the one that is served.
+        minimum_days: how long it must still be valid.
+        minimum_version: the oldest version of the protocol that counts.
+        ports: names or numbers of the Service's ports that speak HTTPS; None leaves it to the ports themselves.
+    """
+
+    bundle: str = ""
+    bundle_config_map: str = ""
+    server_name: str = ""
+    secret: str = ""
+    minimum_days: int = 14
+    minimum_version: str = "TLSv1.2"
+    ports: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """One verification, as asked.
 
@@ -111,6 +154,7 @@ class Question:
     max_nodes: int = 5
     other_namespace: str = ""
     expect: Expectations = field(default_factory=Expectations)
+    tls: Tls = field(default_factory=Tls)
     domain: str = ""
     dns: tuple[str, str] = ("kube-system", "kube-dns")
     max_pods: int = 10
@@ -163,8 +207,26 @@ def question(params: t.Mapping[str, t.Any], layers: t.Sequence[str]) -> Question
             min_nodes=expect["min_nodes"],
             owner=expect["owner"] or "",
         ),
+        tls=_tls(params.get("tls") or {}),
         domain=(params["cluster_domain"] or "").strip("."),
         dns=(dns_namespace, dns_name),
         max_pods=params["max_pods"],
         timeout=float(params["timeout"]),
+    )
+
+
+def _tls(given: t.Mapping[str, t.Any]) -> Tls:
+    """Without the option, as in the modules that do not have it, its defaults."""
+    if not given:
+        return Tls()
+    if given["minimum_days"] < 0:
+        raise OptionError(f"tls.minimum_days: {given['minimum_days']} given, at least 0 expected")
+    return Tls(
+        bundle=given["bundle"] or "",
+        bundle_config_map=given["bundle_config_map"] or "",
+        server_name=(given["server_name"] or "").rstrip("."),
+        secret=given["secret"] or "",
+        minimum_days=given["minimum_days"],
+        minimum_version=given["minimum_version"],
+        ports=None if given["ports"] is None else tuple(given["ports"]),
     )

@@ -11,11 +11,14 @@ import typing as t
 from dataclasses import dataclass
 
 from . import names
-from .ports import http_ports
+from .ports import web_ports
 from .question import Question
 from .snapshot import Endpoint, Node, Service, ServicePort, Snapshot
 
 Task = dict[str, t.Any]
+
+# Types of tasks that bring an answer with a status, a body and an identity.
+ASKED = ("http", "https")
 
 # Seconds for one exchange.
 EXCHANGE = 2.0
@@ -78,8 +81,20 @@ class Scope:
 
     @property
     def http(self) -> tuple[ServicePort, ...]:
-        """The ports that are asked over HTTP."""
-        return http_ports(self.service, self.question.expect.http_ports)
+        """The ports that are asked over plain HTTP."""
+        return web_ports(self.service, self.question.expect.http_ports, self.question.tls.ports)[0]
+
+    @property
+    def https(self) -> tuple[ServicePort, ...]:
+        """The ports that are asked over HTTPS: only where answers are judged, since a connection tells the rest."""
+        if "http" not in self.question.layers:
+            return ()
+        return web_ports(self.service, self.question.expect.http_ports, self.question.tls.ports)[1]
+
+    def name_for(self, vantage: Vantage) -> str:
+        """The name by which an application of this client would call the Service."""
+        near = vantage.namespace == self.service.namespace
+        return self.service.name if near else f"{self.service.name}.{self.service.namespace}"
 
     @property
     def addresses(self) -> tuple[str, ...]:

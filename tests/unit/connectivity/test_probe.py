@@ -14,7 +14,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,14 +104,10 @@ def test_job_account_and_pull_secrets_belong_to_the_clients_own_namespace() -> N
 TASKS: list[dict[str, Any]] = [{"id": "control", "type": "control"}]
 
 
-def source() -> str:
-    return Path(str(agent.__file__)).read_text(encoding="utf-8")
-
-
 def test_command_runs_the_plan() -> None:
     """The very command line of the pod, with a plan that needs several arguments."""
     many = [{"id": f"{number} " + "$(HOME)" * 3, "type": "gopher"} for number in range(2000)]
-    argv = probe.command(source(), probe.plan([*TASKS, *many], OPTIONS), sys.executable)
+    argv = probe.command(probe.sources(TASKS), probe.plan([*TASKS, *many], OPTIONS), sys.executable)
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
     outcome = probe.parse(done.stdout, [*TASKS, *many])
     assert (outcome.cause, done.stderr) == ("", "")
@@ -123,7 +118,7 @@ def test_command_runs_the_plan() -> None:
 def test_command_fits_into_what_the_kernel_and_the_kubelet_take() -> None:
     # Random-looking ids, so that compression does not hide the size.
     tasks = [{"id": hex(pow(3, number + 999, 1 << 400)), "type": "tcp"} for number in range(3000)]
-    argv = probe.command(source(), probe.plan(tasks, OPTIONS))
+    argv = probe.command(probe.sources([{"type": "https"}]), probe.plan(tasks, OPTIONS))
     assert len(argv) > 8
     assert max(map(len, argv)) <= 128 * 1024 - 1
     assert not any("$" in argument for argument in argv)

@@ -16,7 +16,11 @@ import yaml
 
 from ansible_collections.plumbline.kubernetes.plugins.doc_fragments import verify as fragment
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import module as judging
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import LAYERS, OPTIONS
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import (
+    LAYERS,
+    OPTIONS,
+    TLS_OPTION,
+)
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import (
     PASS,
     SKIPPED,
@@ -55,6 +59,8 @@ def shape(options: dict[str, t.Any], nested: str) -> dict[str, t.Any]:
 def test_shared_options_are_documented_as_they_are() -> None:
     documented = yaml.safe_load(fragment.ModuleDocFragment.DOCUMENTATION)["options"]
     assert shape(documented, "suboptions") == shape(OPTIONS, "options")
+    documented = yaml.safe_load(fragment.ModuleDocFragment.TLS)["options"]
+    assert shape(documented, "suboptions") == shape(TLS_OPTION, "options")
 
 
 def test_checks_are_documented_as_they_are() -> None:

@@ -17,7 +17,7 @@ from datetime import datetime
 from ..look import ENDPOINTS, Look, Observation
 from ..reach import connections
 from ..result import Finding, short
-from ..scope import Probe
+from ..scope import ASKED, Probe
 from ..snapshot import (
     SLICE_CONTROLLER,
     Endpoint,
@@ -30,7 +30,7 @@ from ..snapshot import (
     target_ports,
 )
 from .common import Bench, failure, why_unprobed
-from .paths import answers
+from .paths import HINTS, answers, called
 
 NAME = "endpoints"
 _bench = Bench(NAME)
@@ -410,9 +410,13 @@ def _silent(look: Look, target: str, pairs: t.Sequence[tuple[Probe, Observation]
     elif everywhere and pod and isinstance(port.target_port, int) and _contradicted(pod, port.target_port):
         cause = f"targetPort {port.target_port} of port {port.label} is none of the ports that the pods declare"
         cause += f" ({short(_declared(pod))})"
+    who = f"endpoint {endpoint.label}"
+    check_id, message = called("EP-11", f"{who} does not answer at {target}", who, pairs)
+    if check_id != "EP-11":
+        cause = HINTS["scheme" if check_id == "DP-09" else "handshake"]
     return _bench.failed(
-        "EP-11",
-        f"endpoint {endpoint.label} does not answer at {target}",
+        check_id,
+        message,
         object=pod.label if pod else f"endpoint {endpoint.address}",
         field=target,
         observed=failed,
@@ -435,7 +439,7 @@ def _behind_address(look: Look) -> list[Finding]:
     if service.headless:
         return [_bench.skipped("EP-12", f"{service.label} is headless: there is no cluster IP to ask")]
     pairs = [(p, found) for p, found in look.seen("cluster_ip") if not look.isolated(p.vantage)]
-    telling = [(p, found) for p, found in pairs if p.task["type"] == "http"]
+    telling = [(p, found) for p, found in pairs if p.task["type"] in ASKED]
     if not telling:
         why = "a mere connection does not tell" if pairs else "there is nobody whom the clients may reach there"
         return [_bench.skipped("EP-12", f"who is behind the cluster IP is not known: {why}")]
@@ -460,7 +464,7 @@ class _Identities:
         for probe, found in look.seen("direct"):
             for identity in found.identities if probe.endpoint and probe.port else ():
                 self.of[probe.port.name, probe.endpoint.address] = identity  # type: ignore[union-attr]
-        answered = [probe for probe, found in look.seen("direct") if found.answered and probe.task["type"] == "http"]
+        answered = [probe for probe, found in look.seen("direct") if found.answered and probe.task["type"] in ASKED]
         if header and answered and not self.of:
             self.unknown = f"no endpoint sends the header {header}"
         for port in {probe.port.name for probe in answered if probe.port}:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import typing as t
 
 from ..look import ENDPOINTS, Look, Observation
-from ..ports import http_ports
+from ..ports import web_ports
 from ..result import Finding
-from ..scope import Probe
+from ..scope import ASKED, Probe
 from .common import Bench, why_unprobed
 from .paths import answers, relevant
 
@@ -46,9 +46,14 @@ def check(look: Look) -> list[Finding]:
             "externalTrafficPolicy is Local, and a pod is an outsider to its own node never, to other nodes not always"
         )
         found.append(_bench.skipped("NP-06", f"NodePorts were asked only where the answer is certain: {why}"))
-    if not http_ports(service, look.question.expect.http_ports):
+    plain, secure = web_ports(service, look.question.expect.http_ports, look.question.tls.ports)
+    if not plain and not secure:
         why = f"no port of {service.label} is known to speak HTTP (see expect.http_ports)"
         return [*found, _bench.skipped("DP-08", f"content was not compared: {why}")]
+    if secure:
+        from . import tls  # cryptography is loaded where TLS is judged only
+
+        found = tls.check(_bench, look) + found
     return found + _content(look)
 
 
@@ -77,7 +82,7 @@ def _content(look: Look) -> list[Finding]:
     """DP-08: status and markers of the body. A bad endpoint is accused itself, not the paths that lead to it."""
     complaints, good = [], 0
     for purpose, _check, title in _PATHS:
-        told = [pair for pair in relevant(look, purpose) if pair[1].answered and pair[0].task["type"] == "http"]
+        told = [pair for pair in relevant(look, purpose) if pair[1].answered and pair[0].task["type"] in ASKED]
         bad = [(probe, found, wrong) for probe, found in told if (wrong := mismatch(look, found))]
         good += len(told) - len(bad)
         complaints += [_wrong(look, title, probe, wrong) for probe, _found, wrong in bad]

@@ -22,7 +22,9 @@ HINTS = {
     "reset": "the server accepted and hung up",
     "unreachable": "no route from the client",
     "name": "the name does not resolve",
-    "protocol": "the port does not speak HTTP (a TLS port?)",
+    "protocol": "the port does not speak HTTP",
+    "scheme": "see appProtocol, name and targetPort of the port, and what the server listens with",
+    "handshake": "no certificate for that name, or no version or cipher in common, or clients must show one themselves",
     "limit": "the answer is larger than the probe accepts",
 }
 
@@ -60,6 +62,19 @@ def answers(bench: Bench, look: Look, purpose: str, check_id: str, title: str) -
     return bench.verdict(check_id, complaints, good, message)
 
 
+def called(check_id: str, message: str, who: str, seen: t.Sequence[Seen]) -> tuple[str, str]:
+    """The check that a failure belongs to and its message: a server that answers, but otherwise, has its own."""
+    kinds = {kind for _probe, found in seen for kind in found.failures}
+    probe = seen[0][0]
+    if kinds == {"scheme"}:
+        secure = probe.task["type"] == "https"
+        spoken, wanted = ("plain HTTP", "TLS") if secure else ("TLS", "plain HTTP")
+        return "DP-09", f"{who} speaks {spoken} at {probe.target}, where {wanted} is expected"
+    if kinds == {"handshake"}:
+        return "TL-11", f"{who} refuses the TLS handshake at {probe.target}"
+    return check_id, message
+
+
 def _broken(bench: Bench, look: Look, check_id: str, title: str, target: str, seen: t.Sequence[Seen]) -> Finding:
     failed = {probe.vantage.label: failure(found) for probe, found in seen if found.failures}
     classes = {kind for _probe, found in seen for kind in found.failures}
@@ -70,9 +85,11 @@ def _broken(bench: Bench, look: Look, check_id: str, title: str, target: str, se
     fine = sorted({probe.vantage.label for probe, found in seen if found.answered and not found.failures})
     if fine:
         causes = [f"{short(fine)} is answered, so it is the service proxy or the network of the other node(s)"]
+    silent = f"{look.service.label} does not answer by {title} {target}"
+    check_id, message = called(check_id, silent, look.service.label, seen)
     return bench.failed(
         check_id,
-        f"{look.service.label} does not answer by {title} {target}",
+        message,
         object=pod.label if pod else look.service.label,
         field=target,
         observed=failed,

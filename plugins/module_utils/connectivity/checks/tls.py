@@ -1,0 +1,388 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change in any release.
+"""Is what the HTTPS ports serve trusted, timely, of the right name, and the same everywhere? A part of the layer http.
+
+OpenSSL reports the first thing that is wrong with a chain, and curl folds five causes into one exit code. So the
+certificate itself is judged too, and each class of failure is a finding of its own.
+"""
+
+from __future__ import annotations
+
+import ssl
+import typing as t
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ...pki.certificates import (
+    Chain,
+    covers,
+    dns_names,
+    facts,
+    ip_addresses,
+    is_self_signed,
+    issued_by,
+    parse_chain,
+    stamp,
+)
+from ...pki.errors import PkiError
+from ..acceptance import CLIENTS, is_server, refusals
+from ..look import Look, Observation
+from ..result import Finding, short
+from ..scope import Probe
+from ..snapshot import POD_TEMPLATE_HASH, Pod
+from .common import Bench
+from .paths import relevant
+
+_PURPOSES = ("direct", "cluster_ip", "name", "node_port")
+_VERSIONS = ("SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+# OpenSSL's verify codes (x509_vfy.h): time; no way to the bundle; name, purpose.
+_TIME = (9, 10)
+_TRUST = (2, 7, 18, 19, 20, 21, 27)
+_NAME, _PURPOSE = (62, 64), (26,)
+_NOTHING_TO_VERIFY_WITH, _NO_AGREEMENT = -1, -2
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One certificate as one probe was served it.
+
+    Attributes:
+        below: the version, older than wanted, that the server agreed to as well.
+        code, text: how the verification ended, see the agent.
+        clock: what the client's clock said.
+    """
+
+    probe: Probe
+    chain: Chain
+    protocol: str
+    below: str
+    code: int
+    text: str
+    clock: datetime
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the leaf."""
+        return str(facts(self.chain[0])["fingerprint"])
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a sighting; `{}` in the message stands for who serves it."""
+
+    check: str
+    message: str
+    observed: t.Any
+    expected: t.Any
+    cause: str = ""
+    warning: bool = False
+
+
+def check(bench: Bench, look: Look) -> list[Finding]:
+    """All checks of TLS."""
+    sightings, unreadable = _sightings(look)
+    label = look.service.label
+    found = [bench.failed("TL-03", f"{place}: {why}", object=label, field=place) for place, why in unreadable]
+    roots = parse_chain(look.question.tls.bundle.encode(), what="tls.bundle") if look.question.tls.bundle else ()
+    by_port: dict[str, list[Sighting]] = {}
+    for sighting in sightings:
+        by_port.setdefault(sighting.probe.port.label if sighting.probe.port else "", []).append(sighting)
+    for port, seen in by_port.items():
+        judge = _Port(bench, look, roots, port, seen)
+        found += judge.problems() + judge.equal() + judge.stored() + judge.clients()
+    if by_port and not roots:
+        found.append(bench.skipped("TL-10", "whether clients can trust the certificate is not known: no bundle given"))
+    return found
+
+
+def _sightings(look: Look) -> tuple[list[Sighting], list[tuple[str, str]]]:
+    """What was served, and where something was served that is no certificate."""
+    found, unreadable = [], {}
+    decoded: dict[tuple[bytes, ...], Chain] = {}
+    asked = [pair for purpose in _PURPOSES for pair in relevant(look, purpose) if pair[0].task["type"] == "https"]
+    for probe, observation in asked:
+        for served in observation.value.get("served") or ():
+            key = tuple(served["chain"])
+            try:
+                if key not in decoded:
+                    decoded[key] = parse_chain("".join(map(ssl.DER_cert_to_PEM_cert, key)).encode(), what="served")
+            except PkiError as error:
+                unreadable[probe.target] = str(error)
+                continue
+            found.append(_sighting(probe, observation, served, decoded[key]))
+    return found, sorted(unreadable.items())
+
+
+def _sighting(probe: Probe, observation: Observation, served: t.Mapping[str, t.Any], chain: Chain) -> Sighting:
+    clock = datetime.fromtimestamp(observation.value["clock"], UTC)
+    return Sighting(probe, chain, served["protocol"], served["below"], served["code"], served["text"], clock)
+
+
+class _Port:
+    """The judge of what one port serves."""
+
+    def __init__(self, bench: Bench, look: Look, roots: Chain, port: str, seen: t.Sequence[Sighting]) -> None:
+        self.bench, self.look, self.roots, self.port, self.seen = bench, look, roots, port, seen
+        self.pods: dict[str, Pod] = {}
+        for one in seen:
+            pod = look.after.pod(one.probe.endpoint.pod_uid) if one.probe.endpoint else None
+            if pod:
+                self.pods[pod.uid] = pod
+        self.failed: set[str] = set()  # leaves that every client refuses
+
+    # ----- each certificate by itself
+
+    def problems(self) -> list[Finding]:
+        groups: dict[tuple[str, str, str], list[tuple[Sighting, Problem]]] = {}
+        for one in self.seen:
+            for problem in self._wrong(one):
+                groups.setdefault((problem.check, problem.message, one.fingerprint), []).append((one, problem))
+        self.failed = {key[2] for key, pairs in groups.items() if key[0] != "TL-08" and not pairs[0][1].warning}
+        good = len({one.fingerprint for one in self.seen} - {key[2] for key in groups})
+        complaints = [self._complaint(pairs) for _key, pairs in sorted(groups.items(), key=_rank)]
+        until = facts(self.seen[0].chain[0])["not_after"]
+        what = "trusted, timely" if self.roots else "timely"
+        message = f"port {self.port} serves a certificate that is {what} and for its name, until {until}"
+        return self.bench.verdict("TL-11", complaints, good, message)
+
+    def _complaint(self, pairs: t.Sequence[tuple[Sighting, Problem]]) -> Finding:
+        problem = pairs[0][1]
+        who, subjects = self._who([sighting for sighting, _problem in pairs])
+        make = self.bench.warned if problem.warning else self.bench.failed
+        return make(
+            problem.check,
+            problem.message.replace("{}", who, 1),
+            object=who,
+            field=f"port {self.port}",
+            observed=problem.observed,
+            expected=problem.expected,
+            cause=problem.cause,
+            evidence=_evidence([sighting for sighting, _problem in pairs]),
+            subjects=subjects,
+        )
+
+    def _who(self, seen: t.Sequence[Sighting]) -> tuple[str, frozenset[str]]:
+        """The one pod that is different from the others, else the Service."""
+        pods = {one.probe.endpoint.pod_uid for one in seen if one.probe.endpoint} & self.pods.keys()
+        subjects = frozenset({self.look.service.uid, *pods})
+        if len(pods) == 1 and len(self.pods) > 1:
+            return self.pods[min(pods)].label, subjects
+        return self.look.service.label, subjects
+
+    def _wrong(self, one: Sighting) -> list[Problem]:
+        found = self._time(one) + _name(one) + _purpose(one) + self._protocol(one) + self._trust(one)
+        explained = one.code in (0, _NOTHING_TO_VERIFY_WITH, _NO_AGREEMENT) or any(not p.warning for p in found)
+        if not explained:
+            found.append(
+                Problem("TL-11", "clients refuse the certificate of {}", one.text, "a certificate that verifies")
+            )
+        return found
+
+    def _time(self, one: Sighting) -> list[Problem]:
+        now, found = self.look.now, []
+        for certificate in (*one.chain, *(self.roots if one.code in _TIME else ())):
+            begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+            what = "the certificate of {}"
+            if certificate != one.chain[0]:
+                what = f"the CA certificate {_subject(certificate)} above the one of {{}}"
+            if now > end:
+                found.append(Problem("TL-05", f"{what} has expired", f"until {stamp(end)}", f"after {stamp(now)}"))
+            if now < begin:
+                found.append(
+                    Problem("TL-05", f"{what} is not yet valid", f"from {stamp(begin)}", f"before {stamp(now)}")
+                )
+        if one.code in _TIME and not found:
+            cause = "look at the time service of that node, or of the host that this ran on, before the certificate"
+            is_what = "has expired" if one.code == 10 else "is not yet valid"
+            message = f"by the clock of {one.probe.vantage.label} the certificate of {{}} {is_what}"
+            found.append(Problem("TL-17", message, stamp(one.clock), f"about {stamp(now)}", cause))
+        return found or self._threshold(one)
+
+    def _threshold(self, one: Sighting) -> list[Problem]:
+        leaf, days = one.chain[0], self.look.question.tls.minimum_days
+        life = leaf.not_valid_after_utc - leaf.not_valid_before_utc
+        left = leaf.not_valid_after_utc - self.look.now
+        if left >= min(timedelta(days=days), life / 3):
+            return []
+        expected = f"at least {days} days, or a third of its life"
+        return [Problem("TL-06", "the certificate of {} expires soon", _days(left), expected, warning=True)]
+
+    def _protocol(self, one: Sighting) -> list[Problem]:
+        wanted = self.look.question.tls.minimum_version
+        if _age(one.protocol) < _age(wanted):
+            message = "{} speaks old versions of TLS only"
+            return [Problem("TL-15", message, one.protocol, f"{wanted} or newer")]
+        if one.code == _NO_AGREEMENT:
+            return [Problem("TL-11", "{} refuses the TLS handshake with current settings", one.text, "a handshake")]
+        if one.below:
+            message = "{} speaks old versions of TLS, too"
+            return [Problem("TL-15", message, one.below, f"{wanted} or newer only", warning=True)]
+        return []
+
+    def _trust(self, one: Sighting) -> list[Problem]:
+        if one.code not in _TRUST:
+            return []
+        leaf, last = one.chain[0], one.chain[-1]
+        trusted = [_subject(root) for root in self.roots]
+        if is_self_signed(leaf):
+            message, cause = "{} serves a self-signed certificate that is not in the bundle", ""
+        elif any(root.subject == last.issuer for root in self.roots):
+            message = "{} serves a certificate of an unknown CA"
+            cause = "the bundle has a CA of that name, but with another key: it was made anew"
+        elif self._sent_elsewhere(last):
+            message = "{} does not send the intermediate certificate"
+            cause = f"others send {_name_of(last.issuer)}; tls.crt must hold the leaf, then each one's issuer"
+        elif len(one.chain) == 1:
+            message = "{} serves a certificate without a way to the bundle: unknown CA, or the intermediate is missing"
+            cause = "its issuer is neither in the bundle nor sent; tls.crt must hold the leaf, then each one's issuer"
+        else:
+            message, cause = "{} serves a certificate of an unknown CA", ""
+        return [Problem("TL-10", message, f"issuer {_name_of(last.issuer)}", trusted, cause)]
+
+    def _sent_elsewhere(self, certificate: t.Any) -> bool:
+        others = {upper for one in self.seen for upper in one.chain[1:]} | set(self.roots)
+        return any(issued_by(certificate, upper) for upper in others)
+
+    # ----- all of them together
+
+    def equal(self) -> list[Finding]:
+        """TL-14: pods of one template serve the same certificate; those of a roll-out may differ."""
+        by_leaf: dict[str, set[str]] = {}
+        for one in self.seen:
+            if one.probe.endpoint and one.probe.endpoint.pod_uid in self.pods:
+                by_leaf.setdefault(one.fingerprint, set()).add(one.probe.endpoint.pod_uid)
+        if len(by_leaf) < 2:
+            message = f"{len(self.pods)} pod(s) serve the same certificate on port {self.port}"
+            return self.bench.verdict("TL-14", (), len(self.pods), message)
+        templates = {dict(pod.labels).get(POD_TEMPLATE_HASH) for pod in self.pods.values()}
+        if len(templates) > 1:
+            why = "the pods are of several templates: they may serve different certificates"
+            return [self.bench.skipped("TL-14", why)]
+        service = self.look.service
+        return [
+            self.bench.failed(
+                "TL-14",
+                f"the pods of {service.label} serve different certificates on port {self.port}",
+                object=service.label,
+                field=f"port {self.port}",
+                observed={leaf[:16]: sorted(self.pods[uid].name for uid in uids) for leaf, uids in by_leaf.items()},
+                expected="one certificate",
+                cause="a pod has not loaded the current one: a mounted file changes, the server's memory does not",
+                evidence=_evidence(self.seen),
+                subjects=frozenset({service.uid, *self.pods}),
+            )
+        ]
+
+    def stored(self) -> list[Finding]:
+        """TL-13: what is served is what the Secret holds."""
+        stored = self.look.stored
+        if stored is None:
+            return []
+        if stored.denied:
+            return [self.bench.skipped("TL-13", f"stored and served certificate were not compared: {stored.denied}")]
+        if not stored.fingerprint:
+            check_id = "TL-03" if stored.unreadable else "TL-01"
+            why = stored.unreadable or f"there is no {stored.secret}"
+            return [self.bench.failed(check_id, why, object=stored.secret, expected="a Secret with a certificate")]
+        other = [one for one in self.seen if one.fingerprint != stored.fingerprint]
+        complaints = [self._not_stored(stored.secret, stored.fingerprint, other)] if other else []
+        message = f"port {self.port} serves what {stored.secret} holds"
+        return self.bench.verdict("TL-13", complaints, len(self.seen) - len(other), message)
+
+    def _not_stored(self, secret: str, fingerprint: str, other: t.Sequence[Sighting]) -> Finding:
+        who, subjects = self._who(other)
+        return self.bench.failed(
+            "TL-13",
+            f"{who} serves another certificate than {secret} holds",
+            object=who,
+            field=f"port {self.port}",
+            observed=sorted({one.fingerprint for one in other}),
+            expected=fingerprint,
+            cause="the pods name another Secret, or loaded the certificate before it was replaced",
+            evidence=_evidence(other),
+            subjects=subjects,
+        )
+
+    def clients(self) -> list[Finding]:
+        """TL-22: which common clients accept what is served; silent where nobody does."""
+        found = []
+        for one in {one.fingerprint: one for one in self.seen}.values():
+            refused = refusals(one.chain, self.roots)
+            if one.fingerprint in self.failed or len(refused) == len(CLIENTS):
+                continue
+            accept = short([client for client in CLIENTS if client not in refused])
+            evidence = {**_evidence([one]), "refused_by": refused}
+            if not refused:
+                message = f"{accept} accept what port {self.port} serves"
+                found.append(self.bench.passed("TL-22", message, evidence=evidence))
+                continue
+            who, subjects = self._who([each for each in self.seen if each.fingerprint == one.fingerprint])
+            found.append(
+                self.bench.warned(
+                    "TL-22",
+                    f"not all common clients accept what {who} serves: only {accept}",
+                    object=who,
+                    field=f"port {self.port}",
+                    observed={client: "; ".join(reasons) for client, reasons in refused.items()},
+                    expected=f"accepted by {short(CLIENTS)}",
+                    evidence=evidence,
+                    subjects=subjects,
+                )
+            )
+        return found
+
+
+# ----- pure
+
+
+def _rank(item: tuple[tuple[str, str, str], list[tuple[Sighting, Problem]]]) -> tuple[bool, int, tuple[str, str, str]]:
+    """Failures before warnings, what most clients saw first."""
+    key, pairs = item
+    return pairs[0][1].warning, -len(pairs), key
+
+
+def _name(one: Sighting) -> list[Problem]:
+    leaf, wanted = one.chain[0], str(one.probe.task["server_name"])
+    names = [*dns_names(leaf), *ip_addresses(leaf)]
+    if not names:
+        message = "the certificate of {} has a common name only, which Go, urllib3 and others ignore"
+        return [Problem("TL-08", message, _subject(leaf), f"a subjectAltName with {wanted}")]
+    if any(covers(name, wanted) for name in names):
+        return []
+    return [Problem("TL-07", "the certificate of {} is for other names", names, wanted)]
+
+
+def _purpose(one: Sighting) -> list[Problem]:
+    if is_server(one.chain[0]):
+        return []
+    return [
+        Problem("TL-21", "the certificate of {} is not for servers", "no serverAuth", "extendedKeyUsage serverAuth")
+    ]
+
+
+def _evidence(seen: t.Sequence[Sighting]) -> dict[str, t.Any]:
+    """Public facts of the first leaf, and where it was seen."""
+    leaf = facts(seen[0].chain[0])
+    told = ("serial", "fingerprint", "names", "addresses", "issuer", "not_before", "not_after")
+    places = sorted({f"{one.probe.target} from {one.probe.vantage.label}" for one in seen})
+    verified = {"verification": seen[0].text} if seen[0].text else {}
+    return {**{key: leaf[key] for key in told}, **verified, "certificates_sent": len(seen[0].chain), "seen_at": places}
+
+
+def _subject(certificate: t.Any) -> str:
+    return _name_of(certificate.subject) or f"serial {certificate.serial_number:x}"
+
+
+def _name_of(name: t.Any) -> str:
+    return str(name.rfc4514_string())
+
+
+def _age(version: str) -> int:
+    return _VERSIONS.index(version) if version in _VERSIONS else len(_VERSIONS)
+
+
+def _days(left: timedelta) -> str:
+    return f"{left.days} days" if left.days else f"{left.seconds // 3600} hours"
