@@ -60,7 +60,7 @@ options:
     choices: [started, stopped]
     required: true
   service:
-    description: Name of the Service to ask. With O(url) it only says whose pods and endpoints to note.
+    description: Name of the Service to ask, needed with O(state=started) unless O(url) is given. With O(url) it only says whose pods and endpoints to note.
     type: str
   port:
     description: Port of the Service by number or name, when it has several.
@@ -377,7 +377,7 @@ def _stopped(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
 
 def main() -> None:
     """Entry point."""
-    run(OPTIONS, action, required_if=[("state", "started", ["service", "url"], True)])
+    run(OPTIONS, action)
 
 
 if __name__ == "__main__":

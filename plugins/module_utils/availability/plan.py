@@ -133,6 +133,8 @@ def check(params: t.Mapping[str, t.Any]) -> None:
         raise refusal("clients", params["clients"], f"at least one of {', '.join(agent.KINDS)}")
     if params["url"]:
         of_url(params["url"])
+    elif params["state"] == "started" and not params["service"]:
+        raise refusal("service", params["service"], "the name of a Service, or a url")
 
 
 def _within(option: str, value: int, least: int, most: int) -> None:

@@ -319,5 +319,5 @@ def _lines(response: t.Any) -> t.Iterator[bytes]:
 def _hang_up(response: t.Any) -> None:
     """Wake a thread that is blocked in reading `response`."""
     # An older urllib3, or the stream ended meanwhile: the daemon thread ends with the process.
-    with contextlib.suppress(AttributeError, ValueError, OSError):
+    with contextlib.suppress(AttributeError, RuntimeError, ValueError, OSError):
         response.shutdown()  # urllib3 >= 2.3
