@@ -11,6 +11,7 @@ write, so that bad material never replaces good.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import typing as t
 from datetime import datetime
@@ -29,6 +30,7 @@ from .errors import PkiError
 from .keys import PrivateKey, same_key, type_of
 
 Chain = tuple["x509.Certificate", ...]
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
 _GLUED = re.compile(rb"-----END [A-Z0-9 ]+-----[ \t]*-----BEGIN ")
@@ -175,7 +177,7 @@ def validate(
     _check_strength(chain, what)
     _check_names(leaf, names, addresses, what)
     _check_time(chain, now, what)
-    _check_order(chain, roots, what)
+    _check_constraints(leaf, _check_order(chain, roots, what), what)
 
 
 def _name(certificate: x509.Certificate) -> str:
@@ -249,7 +251,8 @@ def _check_time(chain: Chain, now: datetime, what: str) -> None:
             raise PkiError(f"{what}: {_name(certificate)} expired at {stamp(certificate.not_valid_after_utc)}")
 
 
-def _check_order(chain: Chain, roots: Chain, what: str) -> None:
+def _check_order(chain: Chain, roots: Chain, what: str) -> Chain:
+    """All CA certificates above the leaf, as far as they are known."""
     for lower, upper in pairwise(chain):
         if not issued_by(lower, upper):
             raise PkiError(
@@ -258,13 +261,15 @@ def _check_order(chain: Chain, roots: Chain, what: str) -> None:
             )
         _check_issuer(lower, upper, what)
     if not roots:
-        return
+        return chain[1:]
     last = chain[-1]
     above = [root for root in roots if root == last or issued_by(last, root)]
     if not above:
         raise PkiError(f"{what}: {_name(last)} was issued by none of the CA certificates that clients trust")
-    if above[0] != last:
-        _check_issuer(last, above[0], what)
+    if above[0] == last:
+        return chain[1:]
+    _check_issuer(last, above[0], what)
+    return (*chain[1:], above[0])
 
 
 def _check_issuer(lower: x509.Certificate, upper: x509.Certificate, what: str) -> None:
@@ -276,3 +281,40 @@ def _check_issuer(lower: x509.Certificate, upper: x509.Certificate, what: str) -
             f"{what}: {_name(lower)} is valid until {stamp(lower.not_valid_after_utc)} and outlives its CA "
             f"{_name(upper)}, valid until {stamp(upper.not_valid_after_utc)}"
         )
+
+
+def _check_constraints(leaf: x509.Certificate, above: Chain, what: str) -> None:
+    """RFC 5280, 4.2.1.10: each CA above may limit the names, and clients refuse one that is outside."""
+    names: list[str | Address] = [*dns_names(leaf), *(ipaddress.ip_address(text) for text in ip_addresses(leaf))]
+    for authority in above:
+        constraints = _extension(authority, x509.NameConstraints)
+        outside = [str(name) for name in names if constraints and not _allowed(name, constraints)]
+        if outside:
+            raise PkiError(
+                f"{what}: {_name(authority)} may not issue for {', '.join(outside)} (name constraints); leave it out, "
+                "or use a CA that may"
+            )
+
+
+def _allowed(name: str | Address, constraints: x509.NameConstraints) -> bool:
+    """Without a permitted subtree of its kind a name is not limited, but by those that are excluded."""
+    permitted, excluded = (
+        _subtrees(name, constraints.permitted_subtrees),
+        _subtrees(name, constraints.excluded_subtrees),
+    )
+    return not any(_within(name, tree) for tree in excluded) and (
+        not permitted or any(_within(name, tree) for tree in permitted)
+    )
+
+
+def _subtrees(name: str | Address, trees: t.Iterable[x509.GeneralName] | None) -> list[t.Any]:
+    kind = x509.DNSName if isinstance(name, str) else x509.IPAddress
+    return [tree.value for tree in trees or () if isinstance(tree, kind)]
+
+
+def _within(name: str | Address, tree: t.Any) -> bool:
+    if not isinstance(name, str):
+        return name.version == tree.version and name in tree
+    name, tree = name.lower(), tree.lower()
+    # A dot at the beginning is no form of the RFC; where it is met it means the names below only.
+    return not tree or name == tree or name.endswith(f".{tree.removeprefix('.')}")
