@@ -32,7 +32,7 @@ attributes:
       passphrase, by O(passphrase_command) too.
   diff_mode:
     support: full
-    details: Shows states and public facts of the generations.
+    details: Shows states and public facts of the generations, and the objects that were written.
   idempotent:
     support: partial
     details: All but O(rotation=prepare) after a V(finish), which begins the next rotation.
@@ -301,7 +301,7 @@ def _present(
         "renew_at": generations.renew_at(after),
     }
     if module._diff:
-        result["diff"] = {"before": generations.shown(outcome.before), "after": generations.shown(after)}
+        result["diff"] = generations.diff(outcome)
     return result
 
 

@@ -248,8 +248,9 @@ class FolderStore:
         """New keys, then the state that names them, then old keys away."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for number in sorted(set(after.keys) - set(before.keys)):
-                self._replace(f"{number}{KEY_SUFFIX}", after.keys[number])
+            for number, key in after.keys.items():
+                if key != before.keys.get(number):
+                    self._replace(f"{number}{KEY_SUFFIX}", key)
             if after.authority != before.authority:
                 self._replace(AUTHORITY, dumps(after.authority).encode())
             for number in sorted(set(before.keys) - set(after.keys)):

@@ -143,10 +143,12 @@ def publish(
     cluster: Cluster, bundles: Bundles, authority: Authority, *, check_mode: bool
 ) -> tuple[list[str], list[str]]:
     """Objects that were written, and what to tell the user."""
+    if authority.planned:  # in check mode: what there will be to publish is not known
+        return [kind.describe(bundles.name, namespace) for kind, namespace in bundles.places], []
     pem = pem_of(authority.roots)
     published: list[str] = []
     notices: list[str] = []
-    for kind, namespace in bundles.places if pem else []:
+    for kind, namespace in bundles.places:
         what = kind.describe(bundles.name, namespace)
         try:
             if ensure(cluster, kind, bundles.body(kind, namespace, pem), check_mode=check_mode).changed:
@@ -204,11 +206,16 @@ def overdue(authority: Authority, now: datetime) -> str:
     return f"generation {issuing.number} of the CA ends at {stamp(end)}; rotate it: prepare, switch, finish"
 
 
-def shown(authority: Authority) -> dict[str, t.Any]:
-    """As a diff shows it."""
+def diff(outcome: Outcome) -> dict[str, t.Any]:
+    """Ansible's `diff` value."""
     return {
-        "generations": [
-            {"id": item.number, "state": item.state, **({"certificate": facts(item.chain[0])} if item.chain else {})}
-            for item in authority.generations
-        ]
+        "before": {"generations": _shown(outcome.before), "published": []},
+        "after": {"generations": _shown(outcome.after), "published": outcome.published},
     }
+
+
+def _shown(authority: Authority) -> list[dict[str, t.Any]]:
+    return [
+        {"id": item.number, "state": item.state, **({"certificate": facts(item.chain[0])} if item.chain else {})}
+        for item in authority.generations
+    ]
