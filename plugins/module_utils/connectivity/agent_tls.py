@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .agent import Attempt, Result, Steps
 
 CERTIFICATES = 10  # of one chain
+DER = 2  # _ssl.ENCODING_DER
 DIFFERENT = 16  # ways of serving that one task tells apart
 VERIFIED, NOTHING_TO_VERIFY_WITH, NO_AGREEMENT = 0, -1, -2  # beside OpenSSL's codes, which are positive
 VERSIONS = ("TLSv1", "TLSv1_1", "TLSv1_2", "TLSv1_3")
@@ -101,9 +102,12 @@ class Channel:
         yield from self.flush()
 
     def chain(self) -> list[bytes]:
-        """What the server sent; before Python 3.13 only the leaf can be had."""
+        """What the server sent; before Python 3.10 only the leaf can be had."""
         if hasattr(self.tls, "get_unverified_chain"):
             return list(self.tls.get_unverified_chain())[:CERTIFICATES]
+        inner: Any = getattr(self.tls, "_sslobj", None)  # where Python 3.10 to 3.12 have it
+        if hasattr(inner, "get_unverified_chain"):
+            return [one.public_bytes(DER) for one in inner.get_unverified_chain() or ()][:CERTIFICATES]
         leaf = self.tls.getpeercert(True)
         return [leaf] if leaf else []
 

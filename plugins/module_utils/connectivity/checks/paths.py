@@ -70,7 +70,7 @@ def called(check_id: str, message: str, who: str, seen: t.Sequence[Seen]) -> tup
         secure = probe.task["type"] == "https"
         spoken, wanted = ("plain HTTP", "TLS") if secure else ("TLS", "plain HTTP")
         return "DP-09", f"{who} speaks {spoken} at {probe.target}, where {wanted} is expected"
-    if kinds == {"handshake"}:
+    if "handshake" in kinds and kinds <= {"handshake", "reset"}:  # a reset may overtake the alert
         return "TL-11", f"{who} refuses the TLS handshake at {probe.target}"
     return check_id, message
 

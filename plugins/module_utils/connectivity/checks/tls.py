@@ -183,7 +183,8 @@ class _Port:
 
     def _time(self, one: Sighting) -> list[Problem]:
         now, found = self.look.now, []
-        for certificate in (*one.chain, *(self.roots if one.code in _TIME else ())):
+        above = [root for root in self.roots if one.code in _TIME and root.subject == one.chain[-1].issuer]
+        for certificate in dict.fromkeys((*one.chain, *above)):
             begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
             what = "the certificate of {}"
             if certificate != one.chain[0]:
@@ -244,7 +245,7 @@ class _Port:
 
     def _sent_elsewhere(self, certificate: t.Any) -> bool:
         others = {upper for one in self.seen for upper in one.chain[1:]} | set(self.roots)
-        return any(issued_by(certificate, upper) for upper in others)
+        return any(issued_by(certificate, upper) for upper in others - {certificate})
 
     # ----- all of them together
 
