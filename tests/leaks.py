@@ -3,11 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run a command and look for private keys in everything that it leaves or shows.
 
-    python tests/leaks.py --keys FOLDER --scan FOLDER -- COMMAND [ARGUMENT...]
+    python tests/leaks.py --keys FOLDER [--text FILE] [--collect COMMAND] --scan FOLDER -- COMMAND [ARGUMENT...]
 
 Looks into the output of the command, into the arguments and environments of the processes that ran meanwhile, and into
-all files below --scan. The keys are those in the PEM files below --keys, read when the command has ended, so that it
-may put keys there itself; --keys must not be below --scan. Ends with 1 and names the place of each find.
+all files below --scan. The keys are those in the PEM files below --keys, where --collect may put them: it runs when the
+command has ended, and nobody looks. What is in --text, a passphrase, is looked for too. Ends with 1 and names the place
+of each find.
 
 A key is looked for by its private numbers alone, since its public half is in the certificate: any 32 bytes in a row of
 them, as they are, in hexadecimal, in base64 (thus also in PEM), and PEM in base64 once more (thus in a Secret), with
@@ -19,6 +20,7 @@ from __future__ import annotations
 import argparse
 import base64
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -103,11 +105,10 @@ class Scanner:
 
     HEAD = 8
 
-    def __init__(self, keys: Iterable[Any]) -> None:
+    def __init__(self, keys: Iterable[Any], texts: Iterable[bytes] = ()) -> None:
         self.heads: dict[bytes, set[bytes]] = {}
-        for key in keys:
-            for text in needles(key):
-                self.heads.setdefault(text[: self.HEAD], set()).add(text)
+        for text in {*texts, *(text for key in keys for text in needles(key))}:
+            self.heads.setdefault(text[: self.HEAD], set()).add(text)
 
     def finds(self, data: bytes) -> bool:
         """Whether a key is in `data`."""
@@ -162,6 +163,8 @@ def observed(command: list[str]) -> tuple[int, bytes, set[bytes]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keys", type=Path, required=True)
+    parser.add_argument("--text", type=Path, action="append", default=[])
+    parser.add_argument("--collect", default="")
     parser.add_argument("--scan", type=Path, required=True)
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
@@ -169,11 +172,13 @@ def main() -> int:
     if status:
         sys.stderr.write(output.decode("utf-8", "replace")[-5000:])
         return 2
+    if options.collect:
+        subprocess.run(shlex.split(options.collect), check=True)
     keys = load_keys(options.keys)
     if not keys or not output or not processes:
         sys.stderr.write("leaks: nothing to look for, or nowhere to look\n")
         return 2
-    scanner = Scanner(keys)
+    scanner = Scanner(keys, [path.read_bytes().strip() for path in options.text])
     files = [path for path in options.scan.rglob("*") if path.is_file()]
     found = ["the output"] if scanner.finds(output) else []
     found += ["the process list"] if any(scanner.finds(text) for text in processes) else []

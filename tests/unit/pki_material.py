@@ -51,6 +51,7 @@ def make(
     ca: bool = False,
     purpose: x509.ObjectIdentifier | None = ExtendedKeyUsageOID.SERVER_AUTH,
     key_usage: x509.KeyUsage | None = None,
+    path_length: int | None = None,
 ) -> x509.Certificate:
     """A certificate as good or bad as asked for."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
@@ -63,7 +64,7 @@ def make(
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
         .not_valid_after(end)
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=path_length), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(above_key.public_key()), critical=False)
         .add_extension(

@@ -209,6 +209,8 @@ def good(**given: t.Any) -> x509.Certificate:
 
 FALSE_CA = make("no-ca", MIDDLE_KEY, (ROOT, ROOT_KEY), names=("x",))
 MUTE_CA = make("mute", MIDDLE_KEY, (ROOT, ROOT_KEY), ca=True, key_usage=usage(digital_signature=True))
+FLAT_CA = make("flat", OTHER, (ROOT, ROOT_KEY), ca=True, path_length=0)
+DEEP_CA = make("deep", MIDDLE_KEY, (FLAT_CA, OTHER), ca=True)
 BRIEF_CA = make("brief", MIDDLE_KEY, (ROOT, ROOT_KEY), ca=True, end=NOW + DAY)
 
 
@@ -249,6 +251,11 @@ BRIEF_CA = make("brief", MIDDLE_KEY, (ROOT, ROOT_KEY), ca=True, end=NOW + DAY)
         ),
         pytest.param((make("web", LEAF_KEY, (MUTE_CA, MIDDLE_KEY), names=NAMES), MUTE_CA), "is no CA", id="mute-ca"),
         pytest.param((issued(None),), "issued by none", id="self-signed-not-trusted"),
+        pytest.param(
+            (make("web", LEAF_KEY, (DEEP_CA, MIDDLE_KEY), names=NAMES), DEEP_CA, FLAT_CA),
+            "'CN=flat' has 1 CAs below it, expected at most 0",
+            id="path-length",
+        ),
     ],
 )
 def test_bad_material_is_refused(chain: certificates.Chain, says: str) -> None:

@@ -79,6 +79,7 @@ def test_what_is_public_is_no_find(key_type: str) -> None:
         ("print(open('keys/k').read())", 1, "a key is in the output"),
         ("open('scan/x', 'wb').write(__import__('base64').b64encode(open('keys/k', 'rb').read()))", 2, "nowhere"),
         ("print(1); open('scan/x', 'w').write(open('keys/k').read())", 1, "a key is in x"),
+        ("print('the pass phrase')", 1, "a key is in the output"),
         ("raise SystemExit('broken')", 2, "broken"),
     ],
 )
@@ -86,6 +87,7 @@ def test_a_command_is_observed(tmp_path: Path, code: str, status: int, says: str
     (tmp_path / "keys").mkdir()
     (tmp_path / "scan").mkdir()
     (tmp_path / "keys/k").write_bytes(keys.pem(KEYS["P-256"]))
+    (tmp_path / "text").write_text("pass phrase\n")
     ran = _scan(tmp_path, sys.executable, "-c", code)
     assert (ran.returncode, says in ran.stdout + ran.stderr) == (status, True), ran.stdout + ran.stderr
 
@@ -94,6 +96,7 @@ def test_arguments_of_processes_are_observed(tmp_path: Path) -> None:
     (tmp_path / "keys").mkdir()
     (tmp_path / "scan").mkdir()
     (tmp_path / "keys/k").write_bytes(keys.pem(KEYS["P-256"]))
+    (tmp_path / "text").write_text("pass phrase\n")
     code = "import sys, time; print(1, flush=True); time.sleep(1)"
     ran = _scan(tmp_path, sys.executable, "-c", code, keys.pem(KEYS["P-256"]).decode())
     assert (ran.returncode, "the process list" in ran.stdout) == (1, True), ran.stdout + ran.stderr
@@ -101,7 +104,7 @@ def test_arguments_of_processes_are_observed(tmp_path: Path) -> None:
 
 def _scan(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, leaks.__file__, "--keys", "keys", "--scan", "scan", "--", *command],
+        [sys.executable, leaks.__file__, "--keys", "keys", "--text", "text", "--scan", "scan", "--", *command],
         cwd=folder,
         capture_output=True,
         text=True,

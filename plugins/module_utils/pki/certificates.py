@@ -259,23 +259,31 @@ def _check_order(chain: Chain, roots: Chain, what: str) -> Chain:
                 f"{what}: {_name(lower)} is followed by {_name(upper)}, which did not sign it; expected the server's "
                 "certificate first, then each one's issuer"
             )
-        _check_issuer(lower, upper, what)
-    if not roots:
-        return chain[1:]
+    path = _with_root(chain, roots, what)
+    for between, (lower, upper) in enumerate(pairwise(path)):
+        _check_issuer(lower, upper, between, what)
+    return path[1:]
+
+
+def _with_root(chain: Chain, roots: Chain, what: str) -> Chain:
+    """The chain up to what clients trust, where that is known."""
     last = chain[-1]
-    above = [root for root in roots if root == last or issued_by(last, root)]
-    if not above:
+    if not roots or last in roots:
+        return chain
+    above = next((root for root in roots if issued_by(last, root)), None)
+    if above is None:
         raise PkiError(f"{what}: {_name(last)} was issued by none of the CA certificates that clients trust")
-    if above[0] == last:
-        return chain[1:]
-    _check_issuer(last, above[0], what)
-    return (*chain[1:], above[0])
+    return (*chain, above)
 
 
-def _check_issuer(lower: x509.Certificate, upper: x509.Certificate, what: str) -> None:
+def _check_issuer(lower: x509.Certificate, upper: x509.Certificate, between: int, what: str) -> None:
+    """Whether `upper` may have signed `lower`, with so many other CAs between it and the leaf."""
     usage = _extension(upper, x509.KeyUsage)
     if not is_ca(upper) or (usage and not usage.key_cert_sign):
         raise PkiError(f"{what}: {_name(upper)} is no CA (basicConstraints, keyCertSign), but signed {_name(lower)}")
+    longest = _extension(upper, x509.BasicConstraints).path_length
+    if longest is not None and between > longest:
+        raise PkiError(f"{what}: {_name(upper)} has {between} CAs below it, expected at most {longest} (path length)")
     if lower.not_valid_after_utc > upper.not_valid_after_utc:
         raise PkiError(
             f"{what}: {_name(lower)} is valid until {stamp(lower.not_valid_after_utc)} and outlives its CA "
