@@ -60,7 +60,9 @@ options:
     choices: [started, stopped]
     required: true
   service:
-    description: Name of the Service to ask, needed with O(state=started) unless O(url) is given. With O(url) it only says whose pods and endpoints to note.
+    description:
+      - Name of the Service to ask. O(state=started) needs it or O(url).
+      - With O(url) it only says whose pods and endpoints to note.
     type: str
   port:
     description: Port of the Service by number or name, when it has several.
