@@ -67,14 +67,14 @@ options:
     type: list
     elements: str
   state:
-    description: V(absent) removes the CA with its keys, and the bundles in O(bundle_namespaces).
+    description: V(absent) removes the CA with its keys, and its bundles.
     type: str
     choices: [present, absent]
     default: present
   subject:
     description:
       - Common name of the CA. The number of the generation is added. By default O(name).
-      - This option and those about the certificate, O(key_type), O(validity_days), O(intermediate), O(path_length),
+      - This option and those about the certificate, O(key_type), O(lifetime_days), O(intermediate), O(path_length),
         O(permitted_names) and O(permitted_addresses), count when a generation is made. To change them, rotate.
     type: str
   key_type:
@@ -82,7 +82,7 @@ options:
     type: str
     choices: [P-256, P-384, Ed25519, RSA-2048, RSA-3072, RSA-4096]
     default: P-256
-  validity_days:
+  lifetime_days:
     description: How long the CA is valid.
     type: int
     default: 3650
@@ -109,7 +109,9 @@ options:
     elements: str
     default: []
   bundle_namespaces:
-    description: Namespaces to publish the bundle in. They have to exist.
+    description:
+      - Namespaces to publish the bundle in. They have to exist.
+      - Those of earlier runs are remembered. Each run brings the bundle up to date there too, as long as it is there.
     type: list
     elements: str
     default: []
@@ -120,7 +122,7 @@ options:
     default: false
   rotation:
     description:
-      - A step of a rotation. Give all O(bundle_namespaces) with each.
+      - A step of a rotation.
       - V(prepare) makes a new generation and publishes its certificate beside the old one. Then wait until all clients
         have read it. A file that was updated is not yet a trust store that was loaded again.
       - V(switch) publishes both and issues by the new one. Then replace all certificates that the old one issued.
@@ -174,7 +176,6 @@ EXAMPLES = r"""
     name: demo
     namespace: pki
     passphrase_file: ~/.demo-ca-passphrase
-    bundle_namespaces: [demo, shop]
     rotation: prepare
 
 - name: Trust a stolen key no longer
@@ -182,11 +183,17 @@ EXAMPLES = r"""
     name: demo
     namespace: pki
     passphrase_file: ~/.demo-ca-passphrase
-    bundle_namespaces: [demo, shop]
     compromised: 1
 """
 
 RETURN = r"""
+reason:
+  description:
+    - Why something was, or in check mode would be, changed.
+    - V(created), the step of the O(rotation), V(compromised), V(published) where only bundles were written, or V(none).
+  returned: when O(state=present)
+  type: str
+  sample: created
 generations:
   description:
     - All generations, oldest first. O(compromised) takes their RV(ignore:id).
@@ -225,6 +232,12 @@ published:
   type: list
   elements: str
   sample: [ConfigMap demo/demo-bundle]
+bundle_namespaces:
+  description: All namespaces where the bundle is kept.
+  returned: when O(state=present)
+  type: list
+  elements: str
+  sample: [demo]
 renew_at:
   description: When a third of the time is left, and a rotation is due. Empty in check mode for one to come.
   returned: when O(state=present)
@@ -257,7 +270,7 @@ OPTIONS: dict[str, t.Any] = {
     "subject": {"type": "str"},
     # no_log=False: Ansible takes the word key in a name for a sign of a value to hide.
     "key_type": {"type": "str", "choices": list(KEY_TYPES), "default": "P-256", "no_log": False},
-    "validity_days": {"type": "int", "default": 3650},
+    "lifetime_days": {"type": "int", "default": 3650},
     "intermediate": {"type": "bool", "default": False},
     "path_length": {"type": "int"},
     "permitted_names": {"type": "list", "elements": "str", "default": []},
@@ -298,6 +311,8 @@ def _present(
         "issuing": after.issuing.number if after.issuing else None,
         "bundle": pem_of(after.roots),
         "published": outcome.published,
+        "bundle_namespaces": list(after.namespaces),
+        "reason": generations.reason(wanted, outcome),
         "renew_at": generations.renew_at(after),
     }
     if module._diff:
@@ -306,9 +321,9 @@ def _present(
 
 
 def _profile(params: dict[str, t.Any]) -> Profile:
-    days = params["validity_days"]
+    days = params["lifetime_days"]
     if not 1 <= days <= LONGEST_DAYS:
-        raise refusal("validity_days", days, f"from 1 to {LONGEST_DAYS}")
+        raise refusal("lifetime_days", days, f"from 1 to {LONGEST_DAYS}")
     if params["permitted_addresses"] and not params["permitted_names"]:
         raise refusal("permitted_names", None, "them with permitted_addresses")
     return Profile(

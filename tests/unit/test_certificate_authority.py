@@ -299,8 +299,8 @@ def test_the_namespace_of_an_application_is_refused(shelf: Shelf) -> None:
     [
         ({"passphrase_env": None}, "passphrase_file: nothing given"),
         ({"passphrase_env": "PLUMBLINE_NOWHERE"}, "no variable PLUMBLINE_NOWHERE"),
-        ({"validity_days": 0}, "validity_days: 0 given, expected from 1 to 36500"),
-        ({"validity_days": 36501}, "validity_days: 36501 given"),
+        ({"lifetime_days": 0}, "lifetime_days: 0 given, expected from 1 to 36500"),
+        ({"lifetime_days": 36501}, "lifetime_days: 36501 given"),
         ({"permitted_names": [".svc"]}, "permitted_names: '.svc' given, expected 'svc'"),
         ({"permitted_names": ["*.svc"]}, "expected 'svc'"),
         ({"permitted_addresses": ["10.0.0.0/8"]}, "permitted_names: nothing given"),
@@ -348,9 +348,64 @@ def test_a_bundle_of_somebody_else_is_left_alone(shelf: Shelf) -> None:
         "ConfigMap demo/plumbline-bundle: its content is owned by helm; delete it, or use another name"
     )
     shelf.objects[MAPS[0]] = {"metadata": {"name": "plumbline-bundle", "uid": "u"}, "data": {"ca.crt": "theirs"}}
+    # The others have it nevertheless.
+    assert shelf.bundles()[1] == certificates.pem_of(shelf.authority.roots)
     removed = shelf.run(state="absent")
-    assert removed["removed"] == ["Secret pki/plumbline-ca"]
+    assert removed["removed"] == ["ConfigMap shop/plumbline-bundle", "Secret pki/plumbline-ca"]
     assert MAPS[0] in shelf.objects
+
+
+# -- namespaces of earlier runs
+
+
+def test_a_step_for_one_namespace_leaves_no_old_trust_in_another(shelf: Shelf) -> None:
+    assert shelf.run(bundle_namespaces=["demo"])["bundle_namespaces"] == ["demo"]
+    other = shelf.run(bundle_namespaces=["shop"])
+    assert (other["reason"], other["published"]) == ("published", ["ConfigMap shop/plumbline-bundle"])
+    assert other["bundle_namespaces"] == ["demo", "shop"]
+    assert other["diff"]["before"]["bundle_namespaces"] == ["demo"]
+    for arguments in ({"rotation": "prepare"}, {"rotation": "switch"}, {"rotation": "finish"}, {"compromised": 2}):
+        for check in (True, False):
+            result = shelf.run(bundle_namespaces=[], check=check, **arguments)
+            changes = arguments.get("rotation") != "switch"
+            assert result["published"] == (
+                ["ConfigMap demo/plumbline-bundle", "ConfigMap shop/plumbline-bundle"] if changes else []
+            )
+        assert shelf.bundles() == [certificates.pem_of(shelf.authority.roots)] * 2
+        assert not shelf.run(bundle_namespaces=[], **arguments)["changed"]
+    assert len(shelf.run(state="absent", bundle_namespaces=[])["removed"]) == 3
+    assert shelf.objects == {}
+
+
+def test_a_bundle_that_somebody_removed_is_forgotten_until_asked_for(shelf: Shelf) -> None:
+    shelf.run()
+    del shelf.objects[MAPS[0]]
+    result = shelf.run(bundle_namespaces=["shop"])
+    assert (result["changed"], result["published"], result["bundle_namespaces"]) == (True, [], ["shop"])
+    assert not shelf.run(bundle_namespaces=["shop"])["changed"]
+    assert shelf.run()["published"] == ["ConfigMap demo/plumbline-bundle"]
+
+
+def test_a_namespace_that_may_not_be_seen_is_remembered_and_named(shelf: Shelf) -> None:
+    shelf.run()
+    shelf.api.on("GET", MAPS[0], status(403, "Forbidden", "no"))
+    result = shelf.run(bundle_namespaces=["shop"], rotation="prepare")
+    assert (result["failed"], result["bundle_namespaces"]) == (False, ["demo", "shop"])
+    assert "namespace demo: no right to look at its bundle, which may be out of date" in json.dumps(result["warnings"])
+
+
+def test_a_crowded_namespace_does_not_keep_a_stolen_key_trusted(shelf: Shelf) -> None:
+    shelf.run()
+    shelf.run(rotation="prepare")
+    for path in TENANTS:
+        shelf.api.on("GET", path, reply({"items": [{"metadata": {"name": "web"}}], "metadata": {}}))
+    for arguments in ({"rotation": "switch"}, {"rotation": "finish"}, {"compromised": 2}):
+        result = shelf.run(**arguments)
+        assert (result["failed"], result["reason"]) == (
+            False,
+            next(iter(arguments.values())) if "rotation" in arguments else "compromised",
+        )
+    assert shelf.run(rotation="prepare")["failed"]
 
 
 def test_a_namespace_that_is_not_there_is_named(shelf: Shelf) -> None:

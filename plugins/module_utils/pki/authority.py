@@ -79,9 +79,10 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """All generations, oldest first."""
+    """All generations, oldest first, and the namespaces where what clients have to trust is published."""
 
     generations: tuple[Generation, ...] = ()
+    namespaces: tuple[str, ...] = ()
 
     @property
     def issuing(self) -> Generation | None:
@@ -110,15 +111,17 @@ class Authority:
     def added(self, state: State) -> Authority:
         """With one more generation, to be made."""
         number = max((item.number for item in self.generations), default=0) + 1
-        return Authority((*self.generations, Generation(number, state)))
+        return replace(self, generations=(*self.generations, Generation(number, state)))
 
     def put(self, states: t.Mapping[int, State]) -> Authority:
         """With other states for generations by number."""
-        return Authority(tuple(replace(item, state=states.get(item.number, item.state)) for item in self.generations))
+        changed = (replace(item, state=states.get(item.number, item.state)) for item in self.generations)
+        return replace(self, generations=tuple(changed))
 
     def made(self, chain: Chain) -> Authority:
         """With the certificates of the one that had to be made."""
-        return Authority(tuple(item if item.chain else replace(item, chain=chain) for item in self.generations))
+        complete = (item if item.chain else replace(item, chain=chain) for item in self.generations)
+        return replace(self, generations=tuple(complete))
 
     def summary(self) -> str:
         """Numbers and states, for messages."""
@@ -134,7 +137,8 @@ def dumps(authority: Authority) -> str:
         {"generation": item.number, "state": item.state, "certificates": pem_of(item.chain)}
         for item in authority.generations
     ]
-    return json.dumps({"version": VERSION, "generations": generations}, indent=1) + "\n"
+    document = {"version": VERSION, "generations": generations, "bundle_namespaces": list(authority.namespaces)}
+    return json.dumps(document, indent=1) + "\n"
 
 
 def loads(text: bytes, *, what: str) -> Authority:
@@ -147,6 +151,7 @@ def loads(text: bytes, *, what: str) -> Authority:
         document = json.loads(text)
         entries = [(item["generation"], item["state"], item["certificates"]) for item in document["generations"]]
         version = document["version"]
+        namespaces = tuple(str(name) for name in document.get("bundle_namespaces", []))
     except (ValueError, KeyError, TypeError):
         raise PkiError(f"{what}: damaged, expected the generations of a CA as JSON") from None
     if version != VERSION:
@@ -155,7 +160,7 @@ def loads(text: bytes, *, what: str) -> Authority:
     numbers = [item.number for item in generations]
     if numbers != sorted(set(numbers)) or [item.state for item in generations].count("issuing") > 1:
         raise PkiError(f"{what}: damaged, expected increasing numbers and at most one issuing generation")
-    return Authority(generations)
+    return Authority(generations, namespaces)
 
 
 def _generation(number: t.Any, state: t.Any, certificates: t.Any, *, what: str) -> Generation:

@@ -18,7 +18,7 @@ from datetime import datetime
 
 from ..kube.apply import ensure
 from ..kube.client import MANAGER, Body, Cluster
-from ..kube.errors import Conflict, NotFound
+from ..kube.errors import Conflict, Forbidden, NotFound
 from ..kube.kinds import CLUSTER_TRUST_BUNDLE, CONFIG_MAP, Kind
 from ..kube.owned import fields_of
 from ..pki.authority import Authority, Generation, Profile, make, plan
@@ -100,9 +100,13 @@ def present(
     kept = store.read()
     check_clock(cluster)
     planned = plan(kept.authority, now, rotation=wanted.rotation, compromised=wanted.compromised)
+    remembered, unseen = _remembered(cluster, bundles, kept.authority)
+    planned = replace(planned, namespaces=tuple(sorted({*bundles.namespaces, *remembered, *unseen})))
+    bundles = replace(bundles, namespaces=tuple(sorted({*bundles.namespaces, *remembered})))
     secret = _passphrase(kept, planned, store, params)
     written = planned != kept.authority or not kept.tidy
-    if written:
+    if planned.planned and wanted.compromised is None:
+        # Where no key is made, and where one replaces a stolen one, the place must not stand in the way.
         store.check()
     after = kept
     if written and not check_mode:
@@ -111,13 +115,31 @@ def present(
         after = replace(kept, authority=planned)
     published: list[str] = []
     notices: list[str] = []
+    late = [f"namespace {name}: no right to look at its bundle, which may be out of date" for name in unseen]
     if after.authority.roots == kept.authority.roots:
         published, notices = publish(cluster, bundles, after.authority, check_mode=check_mode)
     if written and not check_mode:
         store.write(kept, after)
     if after.authority.roots != kept.authority.roots:
         published, notices = publish(cluster, bundles, after.authority, check_mode=check_mode)
-    return Outcome(kept.authority, after.authority, written, published, notices)
+    return Outcome(kept.authority, after.authority, written, published, [*late, *notices])
+
+
+def _remembered(cluster: Cluster, bundles: Bundles, authority: Authority) -> tuple[list[str], list[str]]:
+    """Namespaces of earlier runs where the bundle still is, and those that we may not look at.
+
+    Who runs a step for one namespace must not leave the clients in another one with a trust that is out of date.
+    """
+    found, unseen = [], []
+    for namespace in authority.namespaces:
+        if namespace in bundles.namespaces:
+            continue
+        try:
+            if cluster.get(CONFIG_MAP, bundles.name, namespace):
+                found.append(namespace)
+        except Forbidden:
+            unseen.append(namespace)
+    return found, unseen
 
 
 def _passphrase(kept: Kept, planned: Authority, store: Store, params: t.Mapping[str, t.Any]) -> bytes | None:
@@ -142,12 +164,17 @@ def _after(kept: Kept, planned: Authority, profile: Profile, secret: bytes | Non
 def publish(
     cluster: Cluster, bundles: Bundles, authority: Authority, *, check_mode: bool
 ) -> tuple[list[str], list[str]]:
-    """Objects that were written, and what to tell the user."""
+    """Objects that were written, and what to tell the user.
+
+    Raises:
+        PkiError: one cannot be written. All others are.
+    """
     if authority.planned:  # in check mode: what there will be to publish is not known
         return [kind.describe(bundles.name, namespace) for kind, namespace in bundles.places], []
     pem = pem_of(authority.roots)
     published: list[str] = []
     notices: list[str] = []
+    failures: list[PkiError] = []
     for kind, namespace in bundles.places:
         what = kind.describe(bundles.name, namespace)
         try:
@@ -155,23 +182,28 @@ def publish(
                 published.append(what)
         except Conflict as error:
             owners = ", ".join(sorted({owner for _field, owner in error.conflicts})) or "another run"
-            raise PkiError(f"{what}: its content is owned by {owners}; delete it, or use another name") from None
+            failures.append(PkiError(f"{what}: its content is owned by {owners}; delete it, or use another name"))
         except NotFound:
-            if kind is not CLUSTER_TRUST_BUNDLE:
-                raise PkiError(f"bundle_namespaces: namespace {namespace} does not exist; create it first") from None
-            notices.append(f"{cluster.label} has no ClusterTrustBundle v1 (Kubernetes 1.37); the ConfigMaps stand in")
+            if kind is CLUSTER_TRUST_BUNDLE:
+                notices.append(f"{cluster.label} has no ClusterTrustBundle v1 (Kubernetes 1.37); ConfigMaps stand in")
+            else:
+                failures.append(PkiError(f"bundle_namespaces: namespace {namespace} does not exist; create it first"))
+    if failures:
+        raise failures[0]
     return published, notices
 
 
 def absent(cluster: Cluster, store: Store, bundles: Bundles, *, check_mode: bool) -> list[str]:
     """Remove the published bundles that are ours, then the CA with its keys; what went."""
+    kept = store.read()
+    bundles = replace(bundles, namespaces=tuple(sorted({*bundles.namespaces, *kept.authority.namespaces})))
     removed: list[str] = []
     for kind, namespace in bundles.places:
         live = cluster.get(kind, bundles.name, namespace)
         if live and fields_of(live, MANAGER):
             cluster.delete(kind, bundles.name, namespace, uid=live["metadata"]["uid"], dry_run=check_mode)
             removed.append(kind.describe(bundles.name, namespace))
-    if store.read().exists:
+    if kept.exists:
         removed.append(store.what)
         if not check_mode:
             store.remove()
@@ -179,6 +211,18 @@ def absent(cluster: Cluster, store: Store, bundles: Bundles, *, check_mode: bool
 
 
 # ----- for results: public facts only
+
+
+def reason(wanted: Wanted, outcome: Outcome) -> str:
+    """What the run was for, in one word; `none` where there was nothing to do."""
+    if not outcome.changed:
+        return "none"
+    if not outcome.before.generations:
+        return "created"
+    steps = [item.state for item in outcome.before.generations] != [item.state for item in outcome.after.generations]
+    if not steps:
+        return "published"
+    return wanted.rotation or ("compromised" if wanted.compromised is not None else "created")
 
 
 def described(generation: Generation, profile: Profile) -> dict[str, t.Any]:
@@ -209,13 +253,14 @@ def overdue(authority: Authority, now: datetime) -> str:
 def diff(outcome: Outcome) -> dict[str, t.Any]:
     """Ansible's `diff` value."""
     return {
-        "before": {"generations": _shown(outcome.before), "published": []},
-        "after": {"generations": _shown(outcome.after), "published": outcome.published},
+        "before": {**_shown(outcome.before), "published": []},
+        "after": {**_shown(outcome.after), "published": outcome.published},
     }
 
 
-def _shown(authority: Authority) -> list[dict[str, t.Any]]:
-    return [
+def _shown(authority: Authority) -> dict[str, t.Any]:
+    generations = [
         {"id": item.number, "state": item.state, **({"certificate": facts(item.chain[0])} if item.chain else {})}
         for item in authority.generations
     ]
+    return {"generations": generations, "bundle_namespaces": list(authority.namespaces)}
