@@ -93,7 +93,7 @@ options:
     choices: [P-256, P-384, Ed25519, RSA-2048, RSA-3072, RSA-4096]
     default: P-256
   lifetime_days:
-    description: How long a new certificate is valid. It never outlives its CA.
+    description: How long a new certificate is valid, at most 3650 days. It never outlives its CA.
     type: int
     default: 90
   renew_fraction:
@@ -186,6 +186,13 @@ options:
         ReplicaSet without pods), a pod, an Ingress or a Gateway of the namespace.
     type: int
     default: 2
+notes:
+  - The module needs in O(namespace) the rights to V(list), V(get), V(create), V(patch) and V(delete) C(secrets).
+  - To remove old generations it needs the right to V(list) C(deployments), C(replicasets), C(statefulsets),
+    C(daemonsets), C(controllerrevisions), C(cronjobs), C(jobs), C(pods), C(ingresses) and C(gateways) there. Without it
+    they stay, with a warning.
+  - O(include) needs the right to V(get) C(services), or to V(list) C(nodes).
+  - The clocks of the machine that runs the task and of the API server may be two minutes apart, not more.
 seealso:
   - module: plumbline.kubernetes.tls_secret_info
   - module: plumbline.kubernetes.certificate_authority

@@ -45,6 +45,9 @@ options:
   renew_before_days:
     description: As of M(plumbline.kubernetes.tls_secret), for RV(generations[].renew_at).
     type: int
+notes:
+  - The module needs in O(namespace) the rights to V(list) and V(get) C(secrets). For RV(generations[].in_use_by) it
+    needs the right to V(list) what can name them, as M(plumbline.kubernetes.tls_secret) does.
 seealso:
   - module: plumbline.kubernetes.tls_secret
 """

@@ -17,7 +17,11 @@ import pytest
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki import certificates, keys
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.tls import secrets
-from ansible_collections.plumbline.kubernetes.plugins.modules import tls_secret, tls_secret_info
+from ansible_collections.plumbline.kubernetes.plugins.modules import (
+    certificate_authority,
+    tls_secret,
+    tls_secret_info,
+)
 from ansible_collections.plumbline.kubernetes.tests.unit import fake_api
 from ansible_collections.plumbline.kubernetes.tests.unit.fake_api import FakeApi, Request, reply, status
 from ansible_collections.plumbline.kubernetes.tests.unit.module_runner import run_module
@@ -157,6 +161,73 @@ def test_what_the_server_says_about_a_secret_is_not_passed_on(api: FakeApi, file
 def test_warnings_about_a_secret_are_not_passed_on(api: FakeApi, files: Object) -> None:
     api.on("PATCH", f"{SECRETS}/{NAME}", lambda request: reply(request.body, Warning='299 - "a webhook saw things"'))
     assert "a webhook" not in json.dumps(run(api, issuer="given", **files))
+
+
+# -- issued by an authority
+
+
+@pytest.fixture
+def authority(api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Object:
+    """The options for a CA in a folder that is not there yet; and Secrets of any name can be written."""
+    answer = api.answer
+
+    def writable(request: Request) -> fake_api.Answer:
+        if request.method == "PATCH":
+            api.requests.append(request)
+            return applied(request)
+        return answer(request)
+
+    monkeypatch.setattr(api, "answer", writable)
+    (tmp_path / "passphrase").write_text("a passphrase of some length\n")
+    return {"name": "ours", "path": str(tmp_path / "ca"), "passphrase_file": str(tmp_path / "passphrase")}
+
+
+def written(api: FakeApi) -> Object:
+    """The last Secret as the server would have it."""
+    item: Object = api.requests[-1].body
+    item["metadata"] |= {"uid": "u", "managedFields": MINE}
+    return item
+
+
+@pytest.mark.parametrize("intermediate", [False, True])
+def test_a_certificate_of_an_authority_is_issued_once(api: FakeApi, authority: Object, intermediate: bool) -> None:
+    made = run_module(certificate_authority, api, intermediate=intermediate, **authority)
+    assert made["changed"], made
+    options = {"issuer": "authority", "authority": authority, "service": "web"}
+    first = run(api, **options)
+    assert first["reason"] == "missing"
+    item = written(api)
+    pair = secrets.read_pair(item)
+    roots = certificates.parse_chain(first["bundle"].encode())
+    assert len(pair.chain) == (2 if intermediate else 1)
+    certificates.validate(pair.chain, pair.key, datetime.now(UTC), names=NAMES, roots=roots)
+    assert all(certificates.is_self_signed(root) and root not in pair.chain for root in roots)
+    store(api, item)
+    second = run(api, **options)
+    assert (second["reason"], second["changed"], second["bundle"]) == ("none", False, first["bundle"])
+    for step in ("prepare", "switch"):
+        assert run_module(certificate_authority, api, rotation=step, **authority)["changed"]
+    third = run(api, **options)
+    assert (third["reason"], third["changed"]) == ("issuer_changed", True)
+
+
+def test_check_mode_does_without_an_authority_that_would_have_been_made(api: FakeApi, authority: Object) -> None:
+    options = {"issuer": "authority", "authority": authority, "service": "web"}
+    assert run(api, check=True, **options)["reason"] == "missing"
+    store(api, secret(NAME, NEW))
+    result = run(api, check=True, **options)
+    assert (result["reason"], result["changed"], result["secret_name"]) == ("issuer_changed", True, "tls-pending")
+    assert "does not exist" in run(api, **options)["msg"]
+    assert api.sent("PATCH") == []
+
+
+def test_a_wrong_passphrase_is_refused_and_not_shown(api: FakeApi, authority: Object, tmp_path: Path) -> None:
+    run_module(certificate_authority, api, **authority)
+    (tmp_path / "passphrase").write_text("some other words, long enough\n")
+    result = run(api, issuer="authority", authority=authority, service="web")
+    assert "wrong passphrase" in result["msg"]
+    assert "other words" not in json.dumps(result)
+    assert api.sent("PATCH") == []
 
 
 # -- clocks
@@ -359,6 +430,8 @@ def test_absent_removes_generations_and_aliases_of_this_name_only(api: FakeApi) 
         ({"issuer": "self_signed", "names": ["a"], "include": ["cluster_ips"]}, "service: nothing given"),
         ({"issuer": "self_signed", "service": "web", "include": ["cluster_ips"]}, "Service demo/web does not exist"),
         ({"issuer": "self_signed", "service": "web", "lifetime_days": 0}, "lifetime_days: 0 given"),
+        ({"issuer": "self_signed", "service": "web", "lifetime_days": 10**12}, "expected 1 to 3650"),
+        ({"issuer": "given", "source_secret": {"name": "no"}, "renew_before_days": 10**12}, "expected 1 to 3650"),
         ({"issuer": "self_signed", "service": "web", "renew_before_days": 90}, "expected less than 82"),
         ({"issuer": "self_signed", "service": "web", "renew_before_days": 0}, "renew_before_days: 0 given"),
         ({"issuer": "self_signed", "service": "web", "renew_fraction": 1}, "renew_fraction: 1 given"),
@@ -366,6 +439,11 @@ def test_absent_removes_generations_and_aliases_of_this_name_only(api: FakeApi) 
         ({"issuer": "self_signed", "service": "web", "name": "a" * 64}, "at most 63"),
         ({"issuer": "given"}, "private_key_path: nothing given"),
         ({"issuer": "given", "private_key_path": "/x"}, "certificate_path"),
+        (
+            {"issuer": "authority", "service": "web"},
+            "issuer is authority but all of the following are missing: authority",
+        ),
+        ({"issuer": "authority", "service": "web", "authority": {}}, "namespace, path"),
         (
             {"issuer": "given", "private_key_path": "/no/k", "certificate_path": "/no/c"},
             "/no/c cannot be read: No such",

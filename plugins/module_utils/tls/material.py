@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from ..app.values import refusal
 from ..kube.client import Cluster
 from ..kube.errors import OptionError
 from ..kube.kinds import NODE, SECRET, SERVICE
@@ -25,6 +26,7 @@ from .secrets import Pair, data_of, read_pair
 Params = t.Mapping[str, t.Any]
 # A certificate file is some kilobytes; what is larger is another file by mistake.
 LARGEST_FILE = 1_000_000
+LONGEST_DAYS = 3650
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,8 @@ def renewal(params: Params) -> Renewal:
     """When certificates are due, out of the options."""
     fraction, days = params["renew_fraction"], params["renew_before_days"]
     if days is not None:
-        if days < 1:
-            raise OptionError(f"renew_before_days: {days} given, expected at least 1", option="renew_before_days")
+        if not 1 <= days <= LONGEST_DAYS:
+            raise refusal("renew_before_days", days, f"1 to {LONGEST_DAYS}")
         return Renewal(before=timedelta(days=days))
     if fraction is None:
         return Renewal()
@@ -86,8 +88,8 @@ def renewal(params: Params) -> Renewal:
 def lifetime(params: Params) -> timedelta:
     """How long a new certificate is valid: longer than the time before its end at which it is replaced."""
     days, before = params["lifetime_days"], params["renew_before_days"]
-    if days < 1:
-        raise OptionError(f"lifetime_days: {days} given, expected at least 1", option="lifetime_days")
+    if not 1 <= days <= LONGEST_DAYS:
+        raise refusal("lifetime_days", days, f"1 to {LONGEST_DAYS}")
     if before is not None and before * (1 + JITTER) >= days:
         raise OptionError(
             f"renew_before_days: {before} given with lifetime_days {days}, expected less than "
