@@ -289,7 +289,9 @@ def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
     params = module.params
     place = authority.store(cluster, params)
     namespaces = tuple(dict.fromkeys(dns_label("bundle_namespaces", item) for item in params["bundle_namespaces"]))
-    bundles = generations.Bundles(f"{params['name']}-bundle", namespaces, params["trust_bundle"])
+    name = params["name"]
+    owner = f"{params['namespace']}/{name}" if params["namespace"] else name
+    bundles = generations.Bundles(f"{name}-bundle", owner, namespaces, params["trust_bundle"])
     if params["state"] == "absent":
         return _absent(module, cluster, place, bundles)
     return _present(module, cluster, place, bundles)

@@ -386,6 +386,18 @@ def test_a_bundle_that_somebody_removed_is_forgotten_until_asked_for(shelf: Shel
     assert shelf.run()["published"] == ["ConfigMap demo/plumbline-bundle"]
 
 
+def test_a_bundle_that_another_ca_of_this_name_took_over_is_its_own(shelf: Shelf) -> None:
+    shelf.run()
+    shelf.objects[MAPS[0]]["metadata"]["annotations"] = {"plumbline.dev/authority": "other/plumbline"}
+    was = shelf.objects[MAPS[0]]["metadata"]["resourceVersion"]
+    result = shelf.run(bundle_namespaces=["shop"], rotation="prepare")
+    assert (result["published"], result["bundle_namespaces"]) == (["ConfigMap shop/plumbline-bundle"], ["shop"])
+    assert shelf.run(state="absent")["removed"] == ["ConfigMap shop/plumbline-bundle", "Secret pki/plumbline-ca"]
+    assert shelf.objects[MAPS[0]]["metadata"]["resourceVersion"] == was
+    # Unless that is asked for.
+    assert shelf.run()["published"] == ["ConfigMap demo/plumbline-bundle", "ConfigMap shop/plumbline-bundle"]
+
+
 def test_a_namespace_that_may_not_be_seen_is_remembered_and_named(shelf: Shelf) -> None:
     shelf.run()
     shelf.api.on("GET", MAPS[0], status(403, "Forbidden", "no"))

@@ -31,6 +31,7 @@ from .authority import Kept, Store, unlock
 from .server import check_clock
 
 BUNDLE_KEY = "ca.crt"
+OWNER = "plumbline.dev/authority"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Bundles:
-    """Where the certificates of trusted generations are published: a ConfigMap in each namespace, and cluster-wide."""
+    """Where the certificates of trusted generations are published: a ConfigMap in each namespace, and cluster-wide.
+
+    Attributes:
+        owner: which CA of this name it is, as written on each object.
+    """
 
     name: str
+    owner: str
     namespaces: tuple[str, ...] = ()
     cluster_wide: bool = False
 
@@ -64,10 +70,20 @@ class Bundles:
 
     def body(self, kind: Kind, namespace: str | None, pem: str) -> Body:
         """One object."""
-        metadata = {"name": self.name, "labels": {"app.kubernetes.io/managed-by": MANAGER}}
+        metadata = {
+            "name": self.name,
+            "labels": {"app.kubernetes.io/managed-by": MANAGER},
+            "annotations": {OWNER: self.owner},
+        }
         if kind is CLUSTER_TRUST_BUNDLE:
             return {"metadata": metadata, "spec": {"trustBundle": pem}}
         return {"metadata": {**metadata, "namespace": namespace}, "data": {BUNDLE_KEY: pem}}
+
+    def has(self, live: Body | None) -> bool:
+        """Whether an object is there and is ours, not one that another CA of this name was told to take over."""
+        if not live or not fields_of(live, MANAGER):
+            return False
+        return bool((live["metadata"].get("annotations") or {}).get(OWNER) == self.owner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +151,7 @@ def _remembered(cluster: Cluster, bundles: Bundles, authority: Authority) -> tup
         if namespace in bundles.namespaces:
             continue
         try:
-            if cluster.get(CONFIG_MAP, bundles.name, namespace):
+            if bundles.has(cluster.get(CONFIG_MAP, bundles.name, namespace)):
                 found.append(namespace)
         except Forbidden:
             unseen.append(namespace)
@@ -200,7 +216,7 @@ def absent(cluster: Cluster, store: Store, bundles: Bundles, *, check_mode: bool
     removed: list[str] = []
     for kind, namespace in bundles.places:
         live = cluster.get(kind, bundles.name, namespace)
-        if live and fields_of(live, MANAGER):
+        if live and bundles.has(live):
             cluster.delete(kind, bundles.name, namespace, uid=live["metadata"]["uid"], dry_run=check_mode)
             removed.append(kind.describe(bundles.name, namespace))
     if kept.exists:
