@@ -20,6 +20,7 @@ description:
     per client node that asks everything there is to ask.
   - What it finds wrong it looks at again before it says so, and what changes meanwhile is not judged. So a healthy
     Service gives no finding while a roll-out or a scale is in progress.
+  - HTTPS ports are spoken to over TLS, and what they serve is judged as O(tls) says.
   - The other judging modules are named parts of this one. One task with several O(checks) is cheaper than several
     tasks.
 extends_documentation_fragment:

@@ -47,18 +47,25 @@ def check_bundle(text: str, what: str) -> None:
 def read_stored(cluster: Cluster, namespace: str, name: str) -> Stored:
     """The fingerprint of the leaf that a Secret holds; the key is not asked for where the annotation tells it."""
     label = f"Secret {namespace}/{name}"
+    told = _annotated(cluster, namespace, name)
+    if told:
+        return Stored(label, fingerprint=told)
     try:
-        listed = cluster.list_metadata(SECRET, namespace, fields=f"metadata.name={name}").items
-        told = [(item["metadata"].get("annotations") or {}).get(FINGERPRINT, "") for item in listed]
-        if told and told[0]:
-            return Stored(label, fingerprint=told[0])
-        secret = cluster.get(SECRET, name, namespace) if told else None
+        secret = cluster.get(SECRET, name, namespace)
     except (Forbidden, Unauthorized):
         # The server's own words are not passed on: what it says about Secrets may quote them.
         return Stored(label, denied=f"cannot get {label}")
     if secret is None:
         return Stored(label)
     return _reduced(label, secret.get("data") or {})
+
+
+def _annotated(cluster: Cluster, namespace: str, name: str) -> str:
+    try:
+        listed = cluster.list_metadata(SECRET, namespace, fields=f"metadata.name={name}").items
+    except (Forbidden, Unauthorized):
+        return ""
+    return next((str((item["metadata"].get("annotations") or {}).get(FINGERPRINT, "")) for item in listed), "")
 
 
 def _reduced(label: str, data: t.Mapping[str, str]) -> Stored:

@@ -256,6 +256,16 @@ HOSTILE: dict[str, tuple[Callable[[], Script], str, str]] = {
     "floods zeros": (lambda: forever(b"\0" * 999), "protocol", "not HTTP/1"),
     "speaks something else": (lambda: [b"SSH-2.0-OpenSSH_9.2\r\n", HANG], "protocol", "not HTTP/1: 'SSH-2.0"),
     "speaks TLS": (lambda: [b"\x15\x03\x01\x00\x02\x02\x46", HANG], "scheme", "it speaks TLS"),
+    "wants TLS (nginx)": (
+        lambda: [b"HTTP/1.1 400 Bad Request\r\n\r\n<p>The plain HTTP request was sent to HTTPS port"],
+        "scheme",
+        "it wants TLS on this port",
+    ),
+    "wants TLS (Go)": (
+        lambda: [b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"],
+        "scheme",
+        "it wants TLS on this port",
+    ),
     "speaks HTTP/2": (lambda: [b"\0\0\x12\x04\0\0\0\0\0", HANG], "protocol", "not HTTP/1"),
     "has no status": (lambda: [b"HTTP/1.1 OK\r\n\r\n"], "protocol", "not a status line"),
     "has a status of four digits": (lambda: [b"HTTP/1.1 2000 OK\r\n\r\n"], "protocol", "not a status line"),

@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import ports
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.plan import Plan, client_nodes, plan
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import Client, Question
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import Client, Question, Tls
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.snapshot import (
     Node,
     ServicePort,
@@ -177,6 +177,55 @@ def test_pods_name_nodes_that_may_not_be_listed() -> None:
 def test_http_ports(given: list[tuple[str, int]], wanted: tuple[str, ...] | None, expected: list[int]) -> None:
     found = service(ports=tuple(ServicePort(name, "TCP", number, number) for name, number in given))
     assert [port.port for port in ports.http_ports(found, wanted)] == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "plain", "secure", "expected"),
+    [
+        ([("", 443)], None, None, ([], [443])),
+        ([("", 6443)], None, None, ([], [])),
+        ([("http", 80), ("https", 443)], None, None, ([80], [443])),
+        ([("https-admin", 9443)], None, None, ([], [9443])),
+        ([("httpsish", 1), ("tls", 443)], None, None, ([], [])),
+        ([("web", 8443)], None, ("8443",), ([], [8443])),
+        ([("web", 8443)], None, ("web",), ([], [8443])),
+        ([("https", 443)], None, (), ([], [])),
+        ([("https", 443)], ("443",), None, ([443], [])),
+    ],
+)
+def test_web_ports(
+    given: list[tuple[str, int]],
+    plain: tuple[str, ...] | None,
+    secure: tuple[str, ...] | None,
+    expected: tuple[list[int], list[int]],
+) -> None:
+    of = service(ports=tuple(ServicePort(name, "TCP", number, number) for name, number in given))
+    found = ports.web_ports(of, plain, secure)
+    assert tuple([port.port for port in part] for part in found) == expected
+
+
+HTTPS = service(type="NodePort", ports=(ServicePort("https", "TCP", 443, 8443, 30443),))
+
+
+@pytest.mark.parametrize(
+    ("namespace", "server_name", "expected"),
+    [("demo", "", "web"), ("shop", "", "web.demo"), ("shop", "web.example.com", "web.example.com")],
+)
+def test_https_is_asked_on_every_path_by_the_name_of_the_client(
+    namespace: str, server_name: str, expected: str
+) -> None:
+    asked = question(client=Client(namespace), layers=("http",), tls=Tls(bundle="PEM", server_name=server_name))
+    found = [probe for probe in planned(snapshot(of=HTTPS), asked).probes if probe.task["type"] == "https"]
+    assert {probe.purpose for probe in found} == {"direct", "cluster_ip", "name", "node_port"}
+    assert {(probe.task["server_name"], probe.task["host"]) for probe in found} == {(expected, expected)}
+    assert {probe.vantage.node for probe in found if probe.task.get("try_below")} == {"node-1"}
+    assert {probe.purpose for probe in found if probe.task.get("try_below")} == {"direct"}
+    assert not any("PEM" in str(probe.task) for probe in found)  # the bundle travels once
+
+
+def test_https_is_asked_only_where_answers_are_judged() -> None:
+    found = planned(snapshot(of=HTTPS), question(layers=("endpoints", "dns"))).probes
+    assert "https" not in {probe.task["type"] for probe in found}
 
 
 def test_app_protocol_wins_over_the_name() -> None:
