@@ -141,7 +141,7 @@ options:
 notes:
   - The module needs in O(namespace) the rights to V(get), V(create), V(patch) and V(delete) C(secrets), and to V(list)
     C(pods), C(services), C(deployments), C(statefulsets), C(daemonsets), C(cronjobs) and C(jobs).
-  - In each of O(bundle_namespaces) it needs the rights to V(get), V(create), V(patch) and V(delete) C(configmaps), and
+  - In each namespace with a bundle it needs the rights to V(get), V(create), V(patch) and V(delete) C(configmaps), and
     with O(trust_bundle=true) the same for C(clustertrustbundles) in the whole cluster.
   - The right to patch a Secret is a right to read it.
 seealso:
