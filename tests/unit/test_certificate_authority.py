@@ -420,6 +420,15 @@ def test_a_crowded_namespace_does_not_keep_a_stolen_key_trusted(shelf: Shelf) ->
     assert shelf.run(rotation="prepare")["failed"]
 
 
+def test_a_namespace_that_may_not_be_written_does_not_keep_a_stolen_key_trusted_elsewhere(shelf: Shelf) -> None:
+    shelf.run()
+    shelf.api.on("PATCH", MAPS[0], status(403, "Forbidden", "no"))
+    result = shelf.run(compromised=1)
+    assert "apply ConfigMap demo/plumbline-bundle: HTTP 403" in result["msg"]
+    assert shelf.bundles()[1] == certificates.pem_of(shelf.authority.roots)
+    assert shelf.authority.summary() == "1 compromised, 2 issuing"
+
+
 def test_a_namespace_that_is_not_there_is_named(shelf: Shelf) -> None:
     shelf.api.on("PATCH", MAPS[1], status(404, "NotFound"))
     assert shelf.run()["msg"] == "bundle_namespaces: namespace shop does not exist; create it first"

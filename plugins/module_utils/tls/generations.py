@@ -18,7 +18,7 @@ from datetime import datetime
 
 from ..kube.apply import ensure
 from ..kube.client import MANAGER, Body, Cluster
-from ..kube.errors import Conflict, Forbidden, NotFound
+from ..kube.errors import ApiError, Conflict, Forbidden, KubeError, NotFound
 from ..kube.kinds import CLUSTER_TRUST_BUNDLE, CONFIG_MAP, Kind
 from ..kube.owned import fields_of
 from ..pki.authority import Authority, Generation, Profile, make, plan
@@ -183,14 +183,14 @@ def publish(
     """Objects that were written, and what to tell the user.
 
     Raises:
-        PkiError: one cannot be written. All others are.
+        KubeError: one cannot be written. All others are.
     """
     if authority.planned:  # in check mode: what there will be to publish is not known
         return [kind.describe(bundles.name, namespace) for kind, namespace in bundles.places], []
     pem = pem_of(authority.roots)
     published: list[str] = []
     notices: list[str] = []
-    failures: list[PkiError] = []
+    failures: list[KubeError] = []
     for kind, namespace in bundles.places:
         what = kind.describe(bundles.name, namespace)
         try:
@@ -204,6 +204,8 @@ def publish(
                 notices.append(f"{cluster.label} has no ClusterTrustBundle v1 (Kubernetes 1.37); ConfigMaps stand in")
             else:
                 failures.append(PkiError(f"bundle_namespaces: namespace {namespace} does not exist; create it first"))
+        except ApiError as error:
+            failures.append(error)
     if failures:
         raise failures[0]
     return published, notices
