@@ -15,7 +15,7 @@ from .plan_dns import name_probes, record_probes
 from .ports import tcp_ports
 from .question import Question
 from .reach import connections_per_client, reachable, ready_or_serving
-from .scope import EXCHANGE, Probe, Scope, Task, Vantage
+from .scope import EXCHANGE, TLS_EXCHANGE, Probe, Scope, Task, Vantage
 from .snapshot import Node, ServicePort, Snapshot, family_of, host_port
 
 # Seconds for everything that one client does.
@@ -122,7 +122,7 @@ def _ask(scope: Scope, vantage: Vantage, port: ServicePort, number: int, repeat:
     if port in scope.https:
         name = scope.question.tls.server_name or scope.name_for(vantage)
         task = _request(scope, number, repeat, **where)
-        return {**task, "type": "https", "server_name": name, "host": expect.host or name}
+        return {**task, "type": "https", "server_name": name, "host": expect.host or name, "timeout": TLS_EXCHANGE}
     if port in scope.http:
         return _request(scope, number, repeat, **where)
     return {"type": "tcp", **where, "port": number, "timeout": EXCHANGE}
@@ -171,7 +171,9 @@ def cluster_ip_probes(scope: Scope, vantage: Vantage, node: Node) -> list[Probe]
             if not reach:
                 continue  # Nothing can answer: that is for the checks of the endpoints to say.
             alike = sum(set(reachable(service, behind, other)) == set(reach) for other in scope.clients)
-            repeat = AFFINITY_CONNECTIONS if service.session_affinity else connections_per_client(len(reach), alike)
+            # Where plain HTTP tells who is behind the address, TLS need not be spoken so often.
+            few = service.session_affinity or (scope.http and port in scope.https)
+            repeat = AFFINITY_CONNECTIONS if few else connections_per_client(len(reach), alike)
             target = host_port(address, port.port)
             task = _ask(scope, vantage, port, port.port, repeat, address=address)
             probes.append(Probe("cluster_ip", vantage, f"cluster-ip/{target}", task, target, port, reach=reach))

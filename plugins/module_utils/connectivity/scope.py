@@ -20,8 +20,9 @@ Task = dict[str, t.Any]
 # Types of tasks that bring an answer with a status, a body and an identity.
 ASKED = ("http", "https")
 
-# Seconds for one exchange.
+# Seconds for one exchange; TLS takes several round trips, and work of busy processors on both sides.
 EXCHANGE = 2.0
+TLS_EXCHANGE = 6.0
 
 
 @dataclass(frozen=True, slots=True)

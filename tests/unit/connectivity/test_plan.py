@@ -223,6 +223,13 @@ def test_https_is_asked_on_every_path_by_the_name_of_the_client(
     assert not any("PEM" in str(probe.task) for probe in found)  # the bundle travels once
 
 
+def test_tls_is_spoken_often_only_where_nothing_else_tells_the_endpoints_apart() -> None:
+    both = service(ports=(ServicePort("http", "TCP", 80, 80), ServicePort("https", "TCP", 443, 443)))
+    for of, expected in ((both, {"http": 21, "https": 3}), (HTTPS, {"https": 21})):
+        found = [probe.task for probe in planned(snapshot(of=of)).probes if probe.purpose == "cluster_ip"]
+        assert {task["type"]: task["repeat"] for task in found} == expected
+
+
 def test_https_is_asked_only_where_answers_are_judged() -> None:
     found = planned(snapshot(of=HTTPS), question(layers=("endpoints", "dns"))).probes
     assert "https" not in {probe.task["type"] for probe in found}

@@ -439,7 +439,8 @@ def _behind_address(look: Look) -> list[Finding]:
     if service.headless:
         return [_bench.skipped("EP-12", f"{service.label} is headless: there is no cluster IP to ask")]
     pairs = [(p, found) for p, found in look.seen("cluster_ip") if not look.isolated(p.vantage)]
-    telling = [(p, found) for p, found in pairs if p.task["type"] in ASKED]
+    plain = [(p, found) for p, found in pairs if p.task["type"] == "http"]
+    telling = plain or [(p, found) for p, found in pairs if p.task["type"] == "https"]
     if not telling:
         why = "a mere connection does not tell" if pairs else "there is nobody whom the clients may reach there"
         return [_bench.skipped("EP-12", f"who is behind the cluster IP is not known: {why}")]
