@@ -58,8 +58,10 @@ options:
       - V(self_signed) for tests and tutorials. Each client has to trust this one certificate.
       - V(authority) is a CA of M(plumbline.kubernetes.certificate_authority), see O(authority).
       - V(given) takes a certificate that somebody else issued, see O(certificate_path) and O(source_secret).
+      - V(csr) makes a key that never leaves the cluster, and a signing request for a CA that is not ours, see RV(csr).
+        The key waits in the Secret O(name) with C(-request) until the certificate is given by O(certificate_path).
     type: str
-    choices: [self_signed, authority, given]
+    choices: [self_signed, authority, given, csr]
   service:
     description:
       - Name of a Service. The certificate is for all its DNS names, from C(web) to C(web.demo.svc.cluster.local).
@@ -140,7 +142,8 @@ options:
     type: path
   certificate_path:
     description:
-      - File with the certificate in PEM form, followed by those of intermediate CAs in order.
+      - With O(issuer=given), and with O(issuer=csr) when the CA has answered, file with the certificate in PEM form,
+        followed by those of intermediate CAs in order.
       - The certificate of a root CA at its end is not stored but becomes the RV(bundle).
     type: path
   ca_path:
@@ -215,6 +218,15 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ tls.reason }}: {{ tls.detail }}"
 
+- name: Ask a CA outside of the cluster for a certificate, and store it when it has come
+  plumbline.kubernetes.tls_secret:
+    name: shop-tls
+    namespace: demo
+    issuer: csr
+    names: [shop.example.com]
+    certificate_path: "{{ 'shop.crt' if 'shop.crt' is file else omit }}"
+  register: shop
+
 - name: Do as the tutorial does, with its literal name
   plumbline.kubernetes.tls_secret:
     name: my-nginx-tls
@@ -252,6 +264,7 @@ secret_name:
   description:
     - Name of the newest Secret, the one to mount.
     - In check mode O(name) with C(-pending), where a key would have to be made first.
+    - Empty with O(issuer=csr) as long as there is no certificate.
   returned: when O(state=present)
   type: str
   sample: my-nginx-tls-3c182a43b2
@@ -279,6 +292,13 @@ bundle:
   description: What clients have to trust, in PEM form. Empty for a given certificate where nobody says.
   returned: when O(state=present)
   type: str
+csr:
+  description:
+    - With O(issuer=csr) the signing request that waits for its certificate, in PEM form. Empty where none is needed, in
+      check mode for one to come, and when the certificate is given.
+    - It is public. Until its certificate is stored the same request is returned again.
+  returned: when O(state=present)
+  type: str
 pruned:
   description: Names of the old generations that were, or in check mode would be, removed.
   returned: when O(state=present)
@@ -302,7 +322,12 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client i
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.decide import Wanted
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.keys import KEY_TYPES
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.tls import material, passphrase, server
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.tls import (
+    material,
+    passphrase,
+    request,
+    server,
+)
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.tls.authority import (
     AUTHORITY_OPTIONS,
     load_issuer,
@@ -314,7 +339,7 @@ OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
     "namespace": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "issuer": {"type": "str", "choices": ["self_signed", "authority", "given"]},
+    "issuer": {"type": "str", "choices": ["self_signed", "authority", "given", "csr"]},
     "service": {"type": "str"},
     "names": {"type": "list", "elements": "str", "default": []},
     "addresses": {"type": "list", "elements": "str", "default": []},
@@ -340,14 +365,14 @@ OPTIONS: dict[str, t.Any] = {
     "adopt": {"type": "bool", "default": False},
     "keep": {"type": "int", "default": 2},
 }
-# Options that mean something with one issuer only.
+# Options that mean something with some issuers only.
 ONLY = {
-    "authority": "authority",
-    "private_key_path": "given",
-    "certificate_path": "given",
-    "ca_path": "given",
-    **dict.fromkeys(PASSPHRASE_OPTIONS, "given"),
-    "source_secret": "given",
+    "authority": ("authority",),
+    "private_key_path": ("given",),
+    "certificate_path": ("given", "csr"),
+    "ca_path": ("given", "csr"),
+    **dict.fromkeys(PASSPHRASE_OPTIONS, ("given",)),
+    "source_secret": ("given",),
 }
 
 
@@ -364,19 +389,27 @@ def _check(params: dict[str, t.Any]) -> None:
         dns_subdomain("alias", params["alias"])
     if params["keep"] < 0:
         raise refusal("keep", params["keep"], "at least 0")
-    for option, issuer in ONLY.items():
-        if params.get(option) is not None and params["issuer"] not in (issuer, None):
-            raise refusal(option, params[option], f"it with issuer={issuer} only")
-    if params["issuer"] == "given" and not params["source_secret"] and not params["private_key_path"]:
-        raise refusal("private_key_path", None, "it with certificate_path, or source_secret")
+    for option, issuers in ONLY.items():
+        if params[option] is not None and params["issuer"] not in (*issuers, None):
+            raise refusal(option, params[option], f"it with issuer={' or '.join(issuers)} only")
+    if params["issuer"] == "given" and not params["source_secret"]:
+        for option in ("private_key_path", "certificate_path"):
+            if not params[option]:
+                raise refusal(option, None, "private_key_path with certificate_path, or source_secret")
 
 
 def _present(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
     params = module.params
     names = server.Names(params["name"], params["namespace"], params["alias"], params["adopt"], params["keep"])
     now = datetime.now(UTC)
+    csr = ""
     plan = _plan(module, cluster, now)
-    outcome = server.present(cluster, names, plan, now, check_mode=module.check_mode)
+    if params["issuer"] == "csr" and isinstance(plan, server.Issue):
+        outcome, csr = request.ask(cluster, names, plan.wanted, now, check_mode=module.check_mode)
+    else:
+        outcome = server.present(cluster, names, plan, now, check_mode=module.check_mode)
+        if params["issuer"] == "csr" and not module.check_mode:
+            request.done(cluster, params["name"], params["namespace"], outcome.after.chain)
     for notice in outcome.notices:
         module.warn(notice)
     after = outcome.after
@@ -389,6 +422,7 @@ def _present(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
         "renew_at": server.due(plan, after.chain),
         "bundle": server.bundle(plan, after.chain),
         "pruned": outcome.pruned,
+        "csr": csr,
     }
     if module._diff:
         result["diff"] = {"before": outcome.before.shown(), "after": after.shown()}
@@ -403,18 +437,36 @@ def _plan(module: AnsibleModule, cluster: Cluster, now: datetime) -> server.Issu
         return server.Take(material.given(cluster, params, passphrase.read(params)), renewal, names, addresses)
     if not names and not addresses:
         raise refusal("service", None, "it, or names, or addresses that the certificate is for")
+    if params["issuer"] == "csr" and params["certificate_path"]:
+        return server.Take(_returned(module, cluster), renewal, names, addresses)
     wanted = Wanted(
-        names, addresses, params["key_type"], None, material.lifetime(params), renewal, forced=params["force"]
+        names,
+        addresses,
+        params["key_type"],
+        None,
+        material.lifetime(params),
+        renewal,
+        forced=params["force"],
+        external=params["issuer"] == "csr",
     )
-    if params["issuer"] == "self_signed":
+    if params["issuer"] != "authority":
         return server.Issue(wanted)
     if module.check_mode and not store(cluster, params["authority"]).read().exists:
         return server.Await(wanted)
     return server.Issue(replace(wanted, authority=load_issuer(cluster, params["authority"], now)))
 
 
+def _returned(module: AnsibleModule, cluster: Cluster) -> material.Given:
+    """The certificate that an external CA sent back, with the key that waits for it."""
+    params = module.params
+    chain, roots, what = material.certificate_files(params)
+    return material.Given(request.pair(cluster, params["name"], params["namespace"], chain, what), roots, what)
+
+
 def _absent(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
-    removed = server.absent(cluster, module.params["name"], module.params["namespace"], check_mode=module.check_mode)
+    name, namespace = module.params["name"], module.params["namespace"]
+    removed = server.absent(cluster, name, namespace, check_mode=module.check_mode)
+    removed += request.remove(cluster, name, namespace, check_mode=module.check_mode)
     result: dict[str, t.Any] = {"changed": bool(removed), "removed": removed}
     if module._diff:
         result["diff"] = {"before": {"secrets": removed}, "after": {"secrets": []}}
@@ -427,7 +479,6 @@ def main() -> None:
         OPTIONS,
         action,
         required_if=[("state", "present", ["issuer"]), ("issuer", "authority", ["authority"])],
-        required_together=[("private_key_path", "certificate_path")],
         mutually_exclusive=[("renew_fraction", "renew_before_days"), ("source_secret", "private_key_path")],
     )
 

@@ -14,6 +14,7 @@ from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki import certificates, keys
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.tls import secrets
@@ -25,7 +26,13 @@ from ansible_collections.plumbline.kubernetes.plugins.modules import (
 from ansible_collections.plumbline.kubernetes.tests.unit import fake_api
 from ansible_collections.plumbline.kubernetes.tests.unit.fake_api import FakeApi, Request, reply, status
 from ansible_collections.plumbline.kubernetes.tests.unit.module_runner import run_module
-from ansible_collections.plumbline.kubernetes.tests.unit.pki_material import NAMES, issued, new_key
+from ansible_collections.plumbline.kubernetes.tests.unit.pki_material import (
+    DAY,
+    NAMES,
+    issued,
+    make,
+    new_key,
+)
 
 CORE = "/api/v1/namespaces/demo"
 SECRETS = f"{CORE}/secrets"
@@ -35,7 +42,7 @@ USERS = {
 }
 MINE = [{"manager": "plumbline", "operation": "Apply", "fieldsV1": {}}]
 NEW_KEY, OLD_KEY = new_key(), new_key()
-NOW = datetime.now(UTC)
+NOW = datetime.now(UTC).replace(microsecond=0)
 NEW = secrets.Pair((issued(None, key=NEW_KEY, now=NOW),), NEW_KEY)
 OLD = secrets.Pair((issued(None, key=OLD_KEY, now=NOW),), OLD_KEY)
 NAME = secrets.name_of("tls", NEW.chain)
@@ -167,24 +174,31 @@ def test_warnings_about_a_secret_are_not_passed_on(api: FakeApi, files: Object) 
 
 
 @pytest.fixture
-def authority(api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Object:
-    """The options for a CA in a folder that is not there yet; and Secrets of any name can be written."""
+def writable(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> FakeApi:
+    """Secrets of any name can be written."""
     answer = api.answer
 
-    def writable(request: Request) -> fake_api.Answer:
+    def accepting(request: Request) -> fake_api.Answer:
         if request.method == "PATCH":
             api.requests.append(request)
             return applied(request)
         return answer(request)
 
-    monkeypatch.setattr(api, "answer", writable)
+    monkeypatch.setattr(api, "answer", accepting)
+    return api
+
+
+@pytest.fixture
+def authority(writable: FakeApi, tmp_path: Path) -> Object:
+    """The options for a CA in a folder that is not there yet."""
+    assert writable
     (tmp_path / "passphrase").write_text("a passphrase of some length\n")
     return {"name": "ours", "path": str(tmp_path / "ca"), "passphrase_file": str(tmp_path / "passphrase")}
 
 
 def written(api: FakeApi) -> Object:
     """The last Secret as the server would have it."""
-    item: Object = api.requests[-1].body
+    item: Object = next(request.body for request in reversed(api.requests) if request.method == "PATCH")
     item["metadata"] |= {"uid": "u", "managedFields": MINE}
     return item
 
@@ -228,6 +242,104 @@ def test_a_wrong_passphrase_is_refused_and_not_shown(api: FakeApi, authority: Ob
     assert "wrong passphrase" in result["msg"]
     assert "other words" not in json.dumps(result)
     assert api.sent("PATCH") == []
+
+
+# -- issued by somebody else, for a key of ours
+
+REQUEST = f"{SECRETS}/tls-request"
+OUTER_KEY = new_key()
+OUTER = make("outer", OUTER_KEY, ca=True, start=NOW - DAY, end=NOW + 30 * DAY)
+ASK = {"issuer": "csr", "service": "web"}
+
+
+def answered(tmp_path: Path, csr: str) -> Object:
+    """The options with the certificate that a CA made of a request."""
+    (tmp_path / "back.crt").write_text(certificates.pem_of(signed_request(csr)))
+    (tmp_path / "root.crt").write_text(certificates.pem_of([OUTER]))
+    return {**ASK, "certificate_path": str(tmp_path / "back.crt"), "ca_path": str(tmp_path / "root.crt")}
+
+
+def signed_request(csr: str) -> certificates.Chain:
+    request = x509.load_pem_x509_csr(csr.encode())
+    assert request.is_signature_valid
+    names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    now = datetime.now(UTC).replace(microsecond=0)
+    return (
+        make(
+            "web",
+            request,
+            (OUTER, OUTER_KEY),
+            start=now - DAY,
+            end=now + DAY,
+            names=names.get_values_for_type(x509.DNSName),
+        ),
+    )
+
+
+@pytest.fixture
+def waiting(writable: FakeApi) -> Object:
+    """The Secret of a request that was made."""
+    api = writable
+    result = run(api, **ASK)
+    assert (result["changed"], result["reason"], result["secret_name"]) == (True, "missing", "")
+    item = written(api)
+    assert (item["type"], item["metadata"]["name"]) == ("Opaque", "tls-request")
+    assert base64.b64decode(item["data"]["tls.csr"]).decode() == result["csr"]
+    api.on("GET", REQUEST, reply(item))
+    api.on("DELETE", REQUEST, reply({}))
+    api.forget()
+    return item
+
+
+def test_a_request_waits_and_is_the_same(api: FakeApi, waiting: Object) -> None:
+    result = run(api, **ASK)
+    assert (result["changed"], result["reason"]) == (False, "missing")
+    assert result["csr"] == base64.b64decode(waiting["data"]["tls.csr"]).decode()
+    assert api.sent("PATCH") == []
+    assert run(api, **ASK | {"names": ["x"]})["csr"] != result["csr"]
+    assert run(api, **ASK | {"force": True})["csr"] != run(api, **ASK | {"key_type": "Ed25519"})["csr"]
+
+
+def test_a_certificate_that_comes_back_joins_its_key(api: FakeApi, waiting: Object, tmp_path: Path) -> None:
+    options = answered(tmp_path, base64.b64decode(waiting["data"]["tls.csr"]).decode())
+    announced = run(api, check=True, **options)
+    assert api.sent("PATCH", "DELETE") == []
+    result = run(api, **options)
+    assert (result["changed"], result["reason"], result["csr"]) == (True, "missing", "")
+    assert announced["secret_name"] == result["secret_name"]
+    assert result["bundle"] == certificates.pem_of([OUTER])
+    item = written(api)
+    assert item["data"]["tls.key"] == waiting["data"]["tls.key"]
+    assert api.sent("DELETE") == [f"DELETE {REQUEST}"]
+    store(api, item)
+    api.on("GET", REQUEST, status(404, "NotFound", ""))
+    for again in (options, ASK):
+        assert run(api, **again)["reason"] == "none"
+
+
+def test_a_certificate_for_another_key_is_refused(api: FakeApi, waiting: Object, tmp_path: Path) -> None:
+    assert waiting
+    (tmp_path / "other.crt").write_text(certificates.pem_of(NEW.chain))
+    result = run(api, **ASK, certificate_path=str(tmp_path / "other.crt"))
+    assert "belongs to no request of demo/tls" in result["msg"]
+    assert api.sent("PATCH", "DELETE") == []
+
+
+def test_no_request_is_made_in_check_mode(api: FakeApi) -> None:
+    result = run(api, check=True, **ASK)
+    assert (result["changed"], result["csr"], api.sent("PATCH")) == (True, "", [])
+
+
+def test_a_secret_with_the_name_of_a_request_is_left_alone(api: FakeApi, waiting: Object) -> None:
+    waiting["metadata"]["managedFields"] = FOREIGN
+    api.on("GET", REQUEST, reply(waiting))
+    assert "made by somebody else" in run(api, **ASK)["msg"]
+    assert run(api, state="absent")["removed"] == []
+
+
+def test_absent_removes_the_request_too(api: FakeApi, waiting: Object) -> None:
+    assert waiting
+    assert run(api, state="absent")["removed"] == ["tls-request"]
 
 
 # -- clocks
@@ -423,7 +535,7 @@ def test_absent_removes_generations_and_aliases_of_this_name_only(api: FakeApi) 
     [
         ({}, "state is present but all of the following are missing: issuer"),
         ({"issuer": "self_signed"}, "service: nothing given, expected it, or names, or addresses"),
-        ({"issuer": "self_signed", "service": "web", "ca_path": "/x"}, "expected it with issuer=given only"),
+        ({"issuer": "self_signed", "service": "web", "ca_path": "/x"}, "expected it with issuer=given or csr only"),
         ({"issuer": "self_signed", "service": "Web_1"}, "service: 'Web_1' given"),
         ({"issuer": "self_signed", "names": ["a b"]}, "names: 'a b' given"),
         ({"issuer": "self_signed", "addresses": ["a"]}, "addresses: 'a' given"),

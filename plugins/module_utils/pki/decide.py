@@ -65,6 +65,7 @@ class Wanted:
 
     Attributes:
         authority: who signs; None: it signs itself.
+        external: somebody else signs, whoever it is.
     """
 
     names: tuple[str, ...]
@@ -74,6 +75,7 @@ class Wanted:
     lifetime: timedelta
     renewal: Renewal
     forced: bool = False
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ def decide(stored: Stored | None, wanted: Wanted, now: datetime) -> Decision:
     names = _names_changed(leaf, wanted.names, wanted.addresses)
     if names:
         return Decision("names_changed", names)
-    issuer = _issuer_changed(stored.chain, wanted.authority)
+    issuer = "" if wanted.external else _issuer_changed(stored.chain, wanted.authority)
     if issuer:
         return Decision("issuer_changed", issuer)
     return _in_time(leaf, wanted, now)

@@ -23,14 +23,14 @@ from datetime import datetime, timedelta
 
 try:
     from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 except ImportError:  # module.run() reports the missing library
     pass
 
 from .errors import PkiError
-from .keys import PrivateKey
+from .keys import PrivateKey, spki
 
 BACKDATED = timedelta(minutes=5)
 # RFC 5280, appendix A.1: ub-common-name.
@@ -88,6 +88,30 @@ def leaf(request: LeafRequest, issuer: Issuer | None, key: PrivateKey, now: date
         .add_extension(_authority_key_identifier(issuer, key), critical=False)
     )
     return builder.sign(signer, signing_hash(signer))
+
+
+def signing_request(request: LeafRequest, key: PrivateKey) -> str:
+    """A request (PKCS#10) in PEM form to a CA that is not ours; how long the certificate is valid is for it to say."""
+    subject = _subject(request, self_signed=False)
+    made = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(subject)
+        .add_extension(x509.SubjectAlternativeName(_alternatives(request)), critical=not list(subject))
+        .add_extension(_digital_signature(), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(key, signing_hash(key))
+    )
+    return made.public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+
+def asked_by(text: bytes, *, what: str) -> tuple[frozenset[str], bytes]:
+    """Names and addresses that a signing request is for, and its public key."""
+    try:
+        request = x509.load_pem_x509_csr(text)
+        names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, x509.ExtensionNotFound):
+        raise PkiError(f"{what}: cannot be read, expected a signing request in PEM form") from None
+    return frozenset(str(name.value).lower() for name in names), spki(request.public_key())
 
 
 def validity(lifetime: timedelta, issuer: Issuer | None, now: datetime) -> tuple[datetime, datetime]:

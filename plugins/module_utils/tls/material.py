@@ -101,7 +101,21 @@ def lifetime(params: Params) -> timedelta:
 
 def given(cluster: Cluster, params: Params, passphrase: bytes | None) -> Given:
     """The pair in `private_key_path` and `certificate_path`, or in `source_secret`."""
-    return _from_secret(cluster, params) if params["source_secret"] else _from_files(params, passphrase)
+    if params["source_secret"]:
+        return _from_secret(cluster, params)
+    path = params["private_key_path"]
+    chain, roots, what = certificate_files(params)
+    key = load(_content("private_key_path", path), passphrase, what=f"private_key_path: {path}")
+    return Given(Pair(chain, key), roots, what)
+
+
+def certificate_files(params: Params) -> tuple[Chain, Chain, str]:
+    """The chain in `certificate_path`, the roots that are known, and how errors name it."""
+    path, authority = params["certificate_path"], params["ca_path"]
+    what = f"certificate_path: {path}"
+    chain = parse_chain(_content("certificate_path", path), what=what)
+    roots = parse_chain(_content("ca_path", authority), what=f"ca_path: {authority}") if authority else ()
+    return *_arranged(chain, roots), what
 
 
 def _from_secret(cluster: Cluster, params: Params) -> Given:
@@ -115,17 +129,8 @@ def _from_secret(cluster: Cluster, params: Params) -> Given:
     # cert-manager keeps the CA there.
     authority = data_of(item, "ca.crt")
     roots = parse_chain(authority, what=f"ca.crt of {what}") if authority.strip() else ()
-    return _arranged(pair, roots, what)
-
-
-def _from_files(params: Params, passphrase: bytes | None) -> Given:
-    key, certificate, authority = params["private_key_path"], params["certificate_path"], params["ca_path"]
-    pair = Pair(
-        parse_chain(_content("certificate_path", certificate), what=f"certificate_path: {certificate}"),
-        load(_content("private_key_path", key), passphrase, what=f"private_key_path: {key}"),
-    )
-    roots = parse_chain(_content("ca_path", authority), what=f"ca_path: {authority}") if authority else ()
-    return _arranged(pair, roots, f"certificate_path: {certificate}")
+    chain, roots = _arranged(pair.chain, roots)
+    return Given(Pair(chain, pair.key), roots, what)
 
 
 def _content(option: str, path: str) -> bytes:
@@ -136,10 +141,9 @@ def _content(option: str, path: str) -> bytes:
         raise OptionError(f"{option}: {path} cannot be read: {error.strerror}", option=option) from None
 
 
-def _arranged(pair: Pair, roots: Chain, what: str) -> Given:
+def _arranged(chain: Chain, roots: Chain) -> tuple[Chain, Chain]:
     """A root at the end of the chain is not sent (RFC 8446, 4.4.2): clients have it or do not trust it."""
-    chain, last = pair.chain, pair.chain[-1]
-    if is_self_signed(last):
-        roots = roots or (last,)
-        chain = chain[:-1] or chain
-    return Given(Pair(chain, pair.key), roots, what)
+    last = chain[-1]
+    if not is_self_signed(last):
+        return chain, roots
+    return chain[:-1] or chain, roots or (last,)

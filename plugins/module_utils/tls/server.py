@@ -176,7 +176,7 @@ def present(cluster: Cluster, names: Names, plan: Issue | Take, now: datetime, *
     decision = plan.decide(stored, now)
     secrets.check_alias(alias, adopt=names.adopt)
 
-    before = _state(found[0].name, stored.chain) if found and stored else State("", (), {})
+    before = state_of(found[0].name, stored.chain) if found and stored else State("", (), {})
     after, pair = before, None
     if not decision.replace and current:
         pair = secrets.read_pair(current)
@@ -185,7 +185,7 @@ def present(cluster: Cluster, names: Names, plan: Issue | Take, now: datetime, *
     else:
         pair = plan.pair(now)
         number = found[0].number + 1 if found else 1
-        after = _state(secrets.write_generation(cluster, names.name, names.namespace, pair, number), pair.chain)
+        after = state_of(secrets.write_generation(cluster, names.name, names.namespace, pair, number), pair.chain)
     copied = _copy(cluster, names, alias, pair, check_mode=check_mode)
     pruned, notices = _prune(cluster, names, found, after.secret_name, check_mode=check_mode)
     return Outcome(decision.replace or copied or bool(pruned), decision, before, after, pruned, notices)
@@ -198,6 +198,11 @@ def absent(cluster: Cluster, name: str, namespace: str, *, check_mode: bool) -> 
     return secrets.remove(cluster, namespace, found, dry_run=check_mode)
 
 
+def state_of(secret_name: str, chain: Chain) -> State:
+    """What is in a Secret that is written."""
+    return State(secret_name, chain, facts(chain[0]) if chain else {})
+
+
 def bundle(plan: Issue | Take, chain: Chain) -> str:
     """PEM of what a client must trust to believe `chain`; empty where nobody says."""
     return pem_of(plan.roots() or [item for item in chain[:1] if is_self_signed(item)])
@@ -206,10 +211,6 @@ def bundle(plan: Issue | Take, chain: Chain) -> str:
 def due(plan: Issue | Take, chain: Chain) -> str:
     """When the leaf of `chain` is to be replaced, in words for a result; empty for one that is not made yet."""
     return stamp(plan.renewal.at(chain[0])) if chain else ""
-
-
-def _state(secret_name: str, chain: Chain) -> State:
-    return State(secret_name, chain, facts(chain[0]) if chain else {})
 
 
 def _copy(cluster: Cluster, names: Names, alias: Body | None, pair: Pair | None, *, check_mode: bool) -> bool:
