@@ -261,7 +261,7 @@ def test_what_is_issued_by_a_new_generation_is_trusted_before(shelf: Shelf) -> N
     shelf.run()
     shelf.run(rotation="prepare")
     shelf.objects.pop(MAPS[1])
-    shelf.writes_left = 0
+    shelf.api.on("PATCH", MAPS[1], status(403, "Forbidden", "no"))
     assert shelf.run(rotation="switch")["failed"]
     assert shelf.authority.summary() == "1 issuing, 2 prepared"
 

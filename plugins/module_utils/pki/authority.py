@@ -164,7 +164,8 @@ def loads(text: bytes, *, what: str) -> Authority:
 
 
 def _generation(number: t.Any, state: t.Any, certificates: t.Any, *, what: str) -> Generation:
-    if type(number) is not int or number < 1 or state not in STATES or not isinstance(certificates, str):
+    counted = isinstance(number, int) and not isinstance(number, bool) and number > 0
+    if not counted or state not in STATES or not isinstance(certificates, str):
         raise PkiError(f"{what}: damaged, expected a number, a state and certificates of each generation")
     chain = parse_chain(certificates.encode(), what=f"{what}, generation {number}")
     if not all(issued_by(*pair) for pair in zip(chain, (*chain[1:], chain[-1]), strict=True)):
