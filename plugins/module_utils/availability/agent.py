@@ -66,7 +66,10 @@ WARM_SECONDS = 20.0  # until every client kind must have had its first good answ
 WARM_INTERVAL = 0.1
 LOOK_UP_EVERY = 1.0  # seconds, as a client with a short cache does
 LOOK_UP_STALE = 5.0  # seconds after which a resolver that does not answer counts as failed
-KEPT_OPEN = 4  # idle connections per client kind, so that more than one backend is held on to
+# Idle connections per client kind: several, so that more than one backend is held on to, and at high rates as many as
+# answers that take so many seconds need. To open one for each request just then would be the end of a busy machine.
+KEPT_OPEN = 4
+KEPT_SECONDS = 0.1
 MOST_IN_FLIGHT = 4000
 MOST_LOSSES = 1500  # kept in full, per client kind
 MOST_NAMES = 200  # backends, serials
@@ -382,6 +385,7 @@ class Lane:
         self.first = self.due = 0.0  # when the first request was due, when the next one is
         self.left = 0  # requests to come
         self.open = 0  # connections, idle ones included
+        self.most_idle = max(KEPT_OPEN, int(KEPT_SECONDS / interval))
         self.idle: collections.deque[Connection] = collections.deque()
         self.tally = Tally(0.0)
 
@@ -617,7 +621,7 @@ class Meter:
         if answer.status not in self.good:
             kind, detail = "http_5xx" if answer.status >= 500 else "bad_status", f"status {answer.status}"
         self.finish(connection, kind, detail)
-        if lane.kind != "new" and answer.reusable and len(lane.idle) < KEPT_OPEN:
+        if lane.kind != "new" and answer.reusable and len(lane.idle) < lane.most_idle:
             connection.state = IDLE
             lane.idle.append(connection)
         else:
