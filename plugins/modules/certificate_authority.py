@@ -118,6 +118,7 @@ options:
   trust_bundle:
     description:
       - Publish the bundle as a ClusterTrustBundle too, O(name) with C(-bundle), which Kubernetes 1.37 or later has.
+      - One of an earlier run is remembered, and brought up to date as long as it is there.
     type: bool
     default: false
   rotation:

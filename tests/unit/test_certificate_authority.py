@@ -403,7 +403,8 @@ def test_a_namespace_that_may_not_be_seen_is_remembered_and_named(shelf: Shelf) 
     shelf.api.on("GET", MAPS[0], status(403, "Forbidden", "no"))
     result = shelf.run(bundle_namespaces=["shop"], rotation="prepare")
     assert (result["failed"], result["bundle_namespaces"]) == (False, ["demo", "shop"])
-    assert "namespace demo: no right to look at its bundle, which may be out of date" in json.dumps(result["warnings"])
+    warned = json.dumps(result["warnings"])
+    assert "ConfigMap demo/plumbline-bundle: no right to look at it; it may be out of date" in warned
 
 
 def test_a_crowded_namespace_does_not_keep_a_stolen_key_trusted(shelf: Shelf) -> None:
@@ -452,7 +453,12 @@ def test_a_cluster_wide_bundle_has_the_same_content(shelf: Shelf) -> None:
     assert result["published"][-1] == "ClusterTrustBundle plumbline-bundle"
     assert shelf.objects[TRUST]["spec"]["trustBundle"] == result["bundle"]
     assert not shelf.run(trust_bundle=True)["changed"]
-    assert "ClusterTrustBundle plumbline-bundle" in shelf.run(trust_bundle=True, state="absent")["removed"]
+    # A run that does not name it leaves no old trust in it.
+    assert not shelf.run()["changed"]
+    assert shelf.run(compromised=1)["published"][-1] == "ClusterTrustBundle plumbline-bundle"
+    assert shelf.objects[TRUST]["spec"]["trustBundle"] == certificates.pem_of(shelf.authority.roots)
+    assert "ClusterTrustBundle plumbline-bundle" in shelf.run(state="absent")["removed"]
+    assert shelf.objects == {}
 
 
 def test_without_the_api_of_cluster_wide_bundles_the_config_maps_stand_in(shelf: Shelf) -> None:

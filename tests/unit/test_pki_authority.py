@@ -181,7 +181,13 @@ def test_what_is_stored_is_read_again_and_holds_no_key(text: str) -> None:
 
 def document(**changes: t.Any) -> str:
     entry = {"generation": 1, "state": "issuing", "certificates": certificates.pem_of(CHAINS[0])}
-    return json.dumps({"version": 1, "generations": [entry | changes]})
+    return json.dumps(
+        {"version": 1, "generations": [entry | changes], "bundle_namespaces": ["demo"], "trust_bundle": False}
+    )
+
+
+def test_a_document_that_is_whole_is_read() -> None:
+    assert loads(document().encode(), what="here") == replace(state("1 issuing"), namespaces=("demo",))
 
 
 @pytest.mark.parametrize(

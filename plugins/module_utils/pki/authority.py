@@ -79,10 +79,16 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """All generations, oldest first, and the namespaces where what clients have to trust is published."""
+    """All generations, oldest first, and where what clients have to trust is published.
+
+    Attributes:
+        namespaces: as a ConfigMap.
+        cluster_wide: whether as a ClusterTrustBundle too.
+    """
 
     generations: tuple[Generation, ...] = ()
     namespaces: tuple[str, ...] = ()
+    cluster_wide: bool = False
 
     @property
     def issuing(self) -> Generation | None:
@@ -137,8 +143,8 @@ def dumps(authority: Authority) -> str:
         {"generation": item.number, "state": item.state, "certificates": pem_of(item.chain)}
         for item in authority.generations
     ]
-    document = {"version": VERSION, "generations": generations, "bundle_namespaces": list(authority.namespaces)}
-    return json.dumps(document, indent=1) + "\n"
+    published = {"bundle_namespaces": list(authority.namespaces), "trust_bundle": authority.cluster_wide}
+    return json.dumps({"version": VERSION, "generations": generations, **published}, indent=1) + "\n"
 
 
 def loads(text: bytes, *, what: str) -> Authority:
@@ -152,6 +158,7 @@ def loads(text: bytes, *, what: str) -> Authority:
         entries = [(item["generation"], item["state"], item["certificates"]) for item in document["generations"]]
         version = document["version"]
         namespaces = tuple(str(name) for name in document.get("bundle_namespaces", []))
+        cluster_wide = document.get("trust_bundle") is True
     except (ValueError, KeyError, TypeError):
         raise PkiError(f"{what}: damaged, expected the generations of a CA as JSON") from None
     if version != VERSION:
@@ -160,7 +167,7 @@ def loads(text: bytes, *, what: str) -> Authority:
     numbers = [item.number for item in generations]
     if numbers != sorted(set(numbers)) or [item.state for item in generations].count("issuing") > 1:
         raise PkiError(f"{what}: damaged, expected increasing numbers and at most one issuing generation")
-    return Authority(generations, namespaces)
+    return Authority(generations, namespaces, cluster_wide)
 
 
 def _generation(number: t.Any, state: t.Any, certificates: t.Any, *, what: str) -> Generation:

@@ -33,6 +33,9 @@ from .server import check_clock
 BUNDLE_KEY = "ca.crt"
 OWNER = "plumbline.dev/authority"
 
+# Kind and namespace of an object.
+Place = tuple[Kind, str | None]
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -63,10 +66,16 @@ class Bundles:
     cluster_wide: bool = False
 
     @property
-    def places(self) -> list[tuple[Kind, str | None]]:
+    def places(self) -> list[Place]:
         """Kind and namespace of each object."""
-        maps: list[tuple[Kind, str | None]] = [(CONFIG_MAP, namespace) for namespace in self.namespaces]
+        maps: list[Place] = [(CONFIG_MAP, namespace) for namespace in self.namespaces]
         return [*maps, *([(CLUSTER_TRUST_BUNDLE, None)] if self.cluster_wide else [])]
+
+    def at(self, places: t.Iterable[Place]) -> Bundles:
+        """The same elsewhere."""
+        found = set(places)
+        namespaces = sorted(namespace for _kind, namespace in found if namespace)
+        return replace(self, namespaces=tuple(namespaces), cluster_wide=(CLUSTER_TRUST_BUNDLE, None) in found)
 
     def body(self, kind: Kind, namespace: str | None, pem: str) -> Body:
         """One object."""
@@ -117,8 +126,9 @@ def present(
     check_clock(cluster)
     planned = plan(kept.authority, now, rotation=wanted.rotation, compromised=wanted.compromised)
     remembered, unseen = _remembered(cluster, bundles, kept.authority)
-    planned = replace(planned, namespaces=tuple(sorted({*bundles.namespaces, *remembered, *unseen})))
-    bundles = replace(bundles, namespaces=tuple(sorted({*bundles.namespaces, *remembered})))
+    everywhere = bundles.at([*bundles.places, *remembered, *unseen])
+    planned = replace(planned, namespaces=everywhere.namespaces, cluster_wide=everywhere.cluster_wide)
+    bundles = bundles.at([*bundles.places, *remembered])
     secret = _passphrase(kept, planned, store, params)
     written = planned != kept.authority or not kept.tidy
     if planned.planned and wanted.compromised is None:
@@ -131,7 +141,9 @@ def present(
         after = replace(kept, authority=planned)
     published: list[str] = []
     notices: list[str] = []
-    late = [f"namespace {name}: no right to look at its bundle, which may be out of date" for name in unseen]
+    late = [
+        f"{kind.describe(bundles.name, space)}: no right to look at it; it may be out of date" for kind, space in unseen
+    ]
     if after.authority.roots == kept.authority.roots:
         published, notices = publish(cluster, bundles, after.authority, check_mode=check_mode)
     if written and not check_mode:
@@ -141,21 +153,26 @@ def present(
     return Outcome(kept.authority, after.authority, written, published, [*late, *notices])
 
 
-def _remembered(cluster: Cluster, bundles: Bundles, authority: Authority) -> tuple[list[str], list[str]]:
-    """Namespaces of earlier runs where the bundle still is, and those that we may not look at.
+def _remembered(cluster: Cluster, bundles: Bundles, authority: Authority) -> tuple[list[Place], list[Place]]:
+    """Places of earlier runs where the bundle still is, and those that we may not look at.
 
     Who runs a step for one namespace must not leave the clients in another one with a trust that is out of date.
     """
-    found, unseen = [], []
-    for namespace in authority.namespaces:
-        if namespace in bundles.namespaces:
+    found: list[Place] = []
+    unseen: list[Place] = []
+    for kind, namespace in _earlier(bundles, authority).places:
+        if (kind, namespace) in bundles.places:
             continue
         try:
-            if bundles.has(cluster.get(CONFIG_MAP, bundles.name, namespace)):
-                found.append(namespace)
+            if bundles.has(cluster.get(kind, bundles.name, namespace)):
+                found.append((kind, namespace))
         except Forbidden:
-            unseen.append(namespace)
+            unseen.append((kind, namespace))
     return found, unseen
+
+
+def _earlier(bundles: Bundles, authority: Authority) -> Bundles:
+    return replace(bundles, namespaces=authority.namespaces, cluster_wide=authority.cluster_wide)
 
 
 def _passphrase(kept: Kept, planned: Authority, store: Store, params: t.Mapping[str, t.Any]) -> bytes | None:
@@ -214,7 +231,7 @@ def publish(
 def absent(cluster: Cluster, store: Store, bundles: Bundles, *, check_mode: bool) -> list[str]:
     """Remove the published bundles that are ours, then the CA with its keys; what went."""
     kept = store.read()
-    bundles = replace(bundles, namespaces=tuple(sorted({*bundles.namespaces, *kept.authority.namespaces})))
+    bundles = bundles.at([*bundles.places, *_earlier(bundles, kept.authority).places])
     removed: list[str] = []
     for kind, namespace in bundles.places:
         live = cluster.get(kind, bundles.name, namespace)
