@@ -354,6 +354,8 @@ def check(raw: t.Any, tasks: t.Mapping[str, Task], certificates: t.Mapping[str, 
         checked["status"] = checked["status"] or None  # null where there was no answer at all
     if "served" in checked:
         checked["served"] = [_with_chain(item, certificates) for item in checked["served"]]
+        if not all(item["chain"] for item in checked["served"]):
+            return None  # a certificate was lost on the way to us, which is not the server's fault
     ms = raw.get("ms")
     return {
         "id": raw["id"],
@@ -434,7 +436,8 @@ def _certificates(value: t.Any) -> dict[str, bytes]:
 
 
 def _with_chain(item: Body, certificates: t.Mapping[str, bytes]) -> Body:
-    return {**item, "chain": [certificates[digest] for digest in item["chain"] if digest in certificates]}
+    whole = all(digest in certificates for digest in item["chain"])
+    return {**item, "chain": [certificates[digest] for digest in item["chain"]] if whole else []}
 
 
 _HTTP: dict[str, _Typed] = {

@@ -535,5 +535,6 @@ def test_a_damaged_report_of_certificates_is_no_observation() -> None:
     good = probe.check(raw, {"x": task}, {"00": b"DER"})
     assert good is not None
     assert good["value"]["served"][0]["chain"] == [b"DER"]
+    assert probe.check(raw, {"x": task}, {"11": b"DER"}) is None
     for wrong in ({"served": [{"chain": "00"}]}, {"served": "x"}, {"clock": "now"}, {"served": [{}] * 99}):
         assert probe.check({**raw, "value": {**value, **wrong}}, {"x": task}) is None
