@@ -112,7 +112,7 @@ class Scanner:
 
     def finds(self, data: bytes) -> bool:
         """Whether a key is in `data`."""
-        return any(self._finds(form) for form in {data, _BETWEEN.sub(b"", data)})
+        return any(self._finds(form) for form in (data, _BETWEEN.sub(b"", data)))
 
     def _finds(self, data: bytes) -> bool:
         for place in range(len(data) - self.HEAD + 1):

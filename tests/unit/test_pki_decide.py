@@ -131,7 +131,7 @@ def test_a_renewal_that_gains_no_time_is_none() -> None:
     ],
 )
 def test_jitter_is_bounded_fixed_and_spreads(renewal: Renewal, margin: timedelta) -> None:
-    leaves = [issued(None, key=new_key()) for _ in range(30)]
+    leaves = [issued(None, key=new_key()) for _number in range(30)]
     moments = [renewal.at(leaf) for leaf in leaves]
     latest = leaves[0].not_valid_after_utc - margin
     assert moments == [renewal.at(leaf) for leaf in leaves]

@@ -368,8 +368,8 @@ BY_KUBECTL = {"annotations": {secrets.LAST_APPLIED: "with the key in it"}}
 FOREIGN = [{"manager": "kubectl-client-side-apply", "operation": "Update"}]
 
 
-def alias(metadata: Object, *, managers: t.Any = FOREIGN, **given: t.Any) -> Object:
-    item = secret("fixed", OLD, managers=managers, immutable=False, **given)
+def alias(metadata: Object, *, managers: t.Any = None, **given: t.Any) -> Object:
+    item = secret("fixed", OLD, managers=FOREIGN if managers is None else managers, immutable=False, **given)
     item["metadata"] |= metadata
     return item
 

@@ -65,7 +65,7 @@ def private(key: Key, form: PrivateFormat, encryption: KeySerializationEncryptio
 
 def main(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    root_key, middle_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+    root_key, middle_key, key = (ec.generate_private_key(ec.SECP256R1()) for _number in range(3))
     root = certificate("root", root_key, ca=True, end=NOW + 900 * DAY)
     middle = certificate("middle", middle_key, (root, root_key), ca=True, end=NOW + 100 * DAY)
     above = (middle, middle_key)

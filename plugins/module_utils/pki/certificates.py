@@ -30,7 +30,7 @@ from .errors import PkiError
 from .keys import PrivateKey, same_key, type_of
 
 Chain = tuple["x509.Certificate", ...]
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Address: t.TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
 
 _BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
 _GLUED = re.compile(rb"-----END [A-Z0-9 ]+-----[ \t]*-----BEGIN ")
@@ -62,7 +62,8 @@ def _certificate(block: bytes, what: str) -> x509.Certificate:
     try:
         certificate = x509.load_pem_x509_certificate(text)
         # Both are read late by the library, and are where odd certificates break.
-        _ = certificate.extensions, certificate.public_key()
+        certificate.public_key()
+        tuple(certificate.extensions)
     except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         raise PkiError(f"{what}: damaged, or of a form that cannot be read") from None
     return certificate
