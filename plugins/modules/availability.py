@@ -19,7 +19,8 @@ description:
     them stays.
   - The meters are open-loop. Each request has a time at which it is due, whatever became of those before it, and its
     latency counts from then, so a stall of the target cannot hide itself.
-  - A meter that did not keep its own schedule says so. Then the verdict is V(inconclusive), not V(pass).
+  - A meter that did not keep its own schedule says so. Then the verdict is V(inconclusive), not V(pass), and timeouts,
+    which it may have made itself, are no V(fail).
   - No client tries again. What a client that does would hide is counted as lost.
   - A run is bound to no task. It ends by itself after O(duration), and its figures wait in the logs of its pods, for an
     hour at most.

@@ -239,6 +239,11 @@ SILENT = Outcome("b", cause="its pod is gone")
 LOSSY = Outcome("b", T0, T0 + 10, {"new": figures(classes={"ok": 97, "reset": 3})})
 
 
+LATE_TIMEOUTS = Outcome("b", T0, T0 + 10, {"new": figures(latest_ms=1500.0, classes={"ok": 90, "timeout": 10})})
+LATE_RESETS = Outcome("b", T0, T0 + 10, {"new": figures(latest_ms=1500.0, classes={"ok": 90, "reset": 10})})
+TIMEOUTS = Outcome("b", T0, T0 + 10, {"new": figures(classes={"ok": 90, "timeout": 10})})
+
+
 @pytest.mark.parametrize(
     ("outcomes", "budget", "verdict", "why"),
     [
@@ -253,6 +258,9 @@ LOSSY = Outcome("b", T0, T0 + 10, {"new": figures(classes={"ok": 97, "reset": 3}
         ([GOOD, SILENT], 0, "inconclusive", "node b: its pod is gone"),
         ([LOSSY, SILENT], 0, "fail", ""),
         ([LOSSY, LATE], 0, "fail", ""),
+        ([TIMEOUTS], 0, "fail", ""),
+        ([LATE_RESETS], 0, "fail", ""),
+        ([GOOD, LATE_TIMEOUTS], 0, "inconclusive", "did not keep its schedule"),
         ([], 0, "inconclusive", "nothing was measured"),
     ],
 )
