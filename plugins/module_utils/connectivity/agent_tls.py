@@ -68,7 +68,7 @@ class Channel:
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name)
 
     def flush(self) -> Steps[None]:
-        if self.outgoing.pending:
+        if self.outgoing.pending > 0:
             yield from send(self.sock, self.outgoing.read())
 
     def fill(self) -> Steps[None]:

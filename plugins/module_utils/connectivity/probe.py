@@ -39,7 +39,6 @@ from . import agent, agent_tls
 
 Body = dict[str, t.Any]
 Task = t.Mapping[str, t.Any]
-_NONE: t.Mapping[str, bytes] = {}
 
 CONTAINER = "agent"
 RUN_LABEL = "plumbline.dev/run"
@@ -330,7 +329,7 @@ def parse(log: str, tasks: t.Sequence[Task]) -> ProbeOutcome:
     return ProbeOutcome(observations, cause)
 
 
-def check(raw: t.Any, tasks: t.Mapping[str, Task], certificates: t.Mapping[str, bytes] = _NONE) -> Body | None:
+def check(raw: t.Any, tasks: t.Mapping[str, Task], certificates: t.Mapping[str, bytes] | None = None) -> Body | None:
     """One observation with every value of the right type and of bounded size, or None.
 
     Args:
@@ -353,7 +352,7 @@ def check(raw: t.Any, tasks: t.Mapping[str, Task], certificates: t.Mapping[str, 
     if "status" in checked:
         checked["status"] = checked["status"] or None  # null where there was no answer at all
     if "served" in checked:
-        checked["served"] = [_with_chain(item, certificates) for item in checked["served"]]
+        checked["served"] = [_with_chain(item, certificates or {}) for item in checked["served"]]
         if not all(item["chain"] for item in checked["served"]):
             return None  # a certificate was lost on the way to us, which is not the server's fault
     ms = raw.get("ms")
@@ -410,7 +409,9 @@ def _table(of: _Typed, clean: t.Callable[[str], str] | None = agent.clean) -> _T
 def _served(value: t.Any) -> list[Body] | None:
     if not isinstance(value, list) or len(value) > agent_tls.DIFFERENT:
         return None
-    found = [{name: typed(item.get(name)) for name, typed in _SERVED.items()} for item in value if type(item) is dict]
+    found = [
+        {name: typed(item.get(name)) for name, typed in _SERVED.items()} for item in value if isinstance(item, dict)
+    ]
     return None if any(None in item.values() for item in found) else found
 
 

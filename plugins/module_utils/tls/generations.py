@@ -34,7 +34,7 @@ BUNDLE_KEY = "ca.crt"
 OWNER = "plumbline.dev/authority"
 
 # Kind and namespace of an object.
-Place = tuple[Kind, str | None]
+Place: t.TypeAlias = "tuple[Kind, str | None]"
 
 
 @dataclass(frozen=True, slots=True)
