@@ -599,9 +599,11 @@ class Meter:
             self.receive(connection)
 
     def shake(self, connection: Connection) -> None:
-        assert isinstance(connection.sock, ssl.SSLSocket)
-        connection.sock.do_handshake()
-        connection.serial = serial_of(connection.sock.getpeercert(binary_form=True) or b"")
+        sock = connection.sock
+        if not isinstance(sock, ssl.SSLSocket):
+            raise TypeError("only a TLS connection shakes hands")
+        sock.do_handshake()
+        connection.serial = serial_of(sock.getpeercert(binary_form=True) or b"")
         connection.state = SENDING
 
     def receive(self, connection: Connection) -> None:
