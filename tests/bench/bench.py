@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The plumbline.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Our site playbook beside the same work written with kubernetes.core, in one run on one cluster.
+"""Our site playbook beside the same work written with kubernetes.core and community.crypto, in one run on one cluster.
 
 Timed runs talk to the API server directly and alternate, so that a slow moment hits both sides. A further pass goes
 through a counting proxy and tells requests. Numbers are printed; nothing here passes or fails.
@@ -16,6 +16,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -51,7 +52,7 @@ class Side:
     """One of the two ways to do the work."""
 
     name: str
-    namespace: str
+    namespaces: tuple[str, ...]
     arguments: tuple[str, ...]
 
 
@@ -65,8 +66,12 @@ class Run:
     changed: int
 
 
-OURS = Side("plumbline", "bench-ours", ("plumbline.kubernetes.site", "--extra-vars", f"@{HERE / 'ours.yml'}"))
-PEER = Side("kubernetes.core", "bench-peer", (str(HERE / "peer.yml"),))
+# The peer's keys: made by its first run, found by the second.
+KEYS = Path(tempfile.mkdtemp(prefix="bench-"))
+OURS = Side(
+    "plumbline", ("bench-ours", "bench-ours-ca"), ("plumbline.kubernetes.site", "--extra-vars", f"@{HERE / 'ours.yml'}")
+)
+PEER = Side("kubernetes.core", ("bench-peer",), (str(HERE / "peer.yml"), "--extra-vars", f"peer_keys={KEYS}"))
 
 
 class Bench:
@@ -88,6 +93,7 @@ class Bench:
             "ANSIBLE_NOCOLOR": "true",
             "K8S_AUTH_KUBECONFIG": str(kubeconfig or self.kubeconfig),
             "K8S_AUTH_CONTEXT": self.context,
+            "BENCH_PASSPHRASE": "of a benchmark, and long enough",
         }
         started = time.monotonic()
         done = subprocess.run(
@@ -109,8 +115,10 @@ class Bench:
         }
         return Run(seconds, cpu, recap["ok"], recap["changed"])
 
-    def clear(self, *namespaces: str) -> None:
-        """Remove namespaces and wait until they are gone."""
+    def clear(self, *others: str) -> None:
+        """Remove what both sides made, and further namespaces, and wait until they are gone."""
+        shutil.rmtree(KEYS, ignore_errors=True)
+        namespaces = (*OURS.namespaces, *PEER.namespaces, *others)
         for name in namespaces:
             try:
                 self._core.delete_namespace(name)
@@ -124,7 +132,7 @@ class Bench:
 def sites(bench: Bench, rounds: int) -> None:
     runs: dict[tuple[str, str], list[Run]] = {}
     for number in range(rounds):
-        bench.clear(OURS.namespace, PEER.namespace)
+        bench.clear()
         pair = (OURS, PEER) if number % 2 == 0 else (PEER, OURS)
         for phase in (FIRST, AGAIN):
             for side in pair:
@@ -150,7 +158,7 @@ def count_requests(bench: Bench) -> dict[tuple[str, str], Counter[str]]:
     counts = {}
     with tempfile.TemporaryDirectory() as folder, CountingProxy(bench.kubeconfig, bench.context) as proxy:
         kubeconfig = proxy.kubeconfig(Path(folder) / "config", bench.context)
-        bench.clear(OURS.namespace, PEER.namespace)
+        bench.clear()
         for phase in (FIRST, AGAIN):
             for side in (OURS, PEER):
                 say(f"  counting  {phase:9} {side.name}")
@@ -212,7 +220,7 @@ def main() -> None:
     for name, part in parts.items():
         if not options.only or name in options.only:
             part(bench, options.rounds)
-    bench.clear(OURS.namespace, PEER.namespace)
+    bench.clear()
 
 
 if __name__ == "__main__":

@@ -22,6 +22,10 @@ from versions import HERE, VERSIONS
 ROOT = HERE.parent.parent
 VENV = ROOT / ".venv"
 COLLECTIONS = VENV / "collections/ansible_collections"
+USED = {
+    "kubernetes/core": VERSIONS["KUBERNETES_CORE_VERSION"],
+    "community/crypto": VERSIONS["COMMUNITY_CRYPTO_VERSION"],  # the benchmark's peer
+}
 REQUIREMENTS = ("requirements.txt", "constraints.txt")
 INSTALLED = VENV / "installed"  # what was asked for when the environment was made
 
@@ -55,29 +59,28 @@ def same_python(shell: Shell, python: Path) -> bool:
 
 
 def install_collections(shell: Shell) -> None:
-    """kubernetes.core, and this checkout under its collection's name."""
+    """This checkout under its collection's name, and the collections that it and the benchmark use."""
     link = COLLECTIONS / "plumbline/kubernetes"
     link.parent.mkdir(parents=True, exist_ok=True)
     if not link.exists():
         link.unlink(missing_ok=True)
         link.symlink_to("../../../..")
-    core = COLLECTIONS / "kubernetes/core"
-    if installed_version(core) == VERSIONS["KUBERNETES_CORE_VERSION"]:
-        return
-    shutil.rmtree(core, ignore_errors=True)
-    if galaxy_answers():
-        galaxy = VENV / "bin/ansible-galaxy"
-        name = f"kubernetes.core:=={VERSIONS['KUBERNETES_CORE_VERSION']}"
-        shell.run(galaxy, "collection", "install", "--no-deps", "-p", VENV / "collections", name)
-    else:
-        extract_from_wheel(shell, core)
-    if installed_version(core) != VERSIONS["KUBERNETES_CORE_VERSION"]:
-        raise Missing(f"kubernetes.core {VERSIONS['KUBERNETES_CORE_VERSION']} is needed, got {installed_version(core)}")
+    missing = [name for name, version in USED.items() if installed_version(name) != version]
+    for name in missing:
+        shutil.rmtree(COLLECTIONS / name, ignore_errors=True)
+    if missing and galaxy_answers():
+        names = [f"{name.replace('/', '.')}:=={USED[name]}" for name in missing]
+        shell.run(VENV / "bin/ansible-galaxy", "collection", "install", "--no-deps", "-p", COLLECTIONS.parent, *names)
+    elif missing:
+        extract_from_wheel(shell, missing)
+    for name in missing:
+        if installed_version(name) != USED[name]:
+            raise Missing(f"{name.replace('/', '.')} {USED[name]} is needed, got {installed_version(name)}")
 
 
-def installed_version(collection: Path) -> str:
+def installed_version(name: str) -> str:
     try:
-        return str(json.loads((collection / "MANIFEST.json").read_text())["collection_info"]["version"])
+        return str(json.loads((COLLECTIONS / name / "MANIFEST.json").read_text())["collection_info"]["version"])
     except (OSError, ValueError, KeyError):
         return "none"
 
@@ -90,15 +93,15 @@ def galaxy_answers() -> bool:
         return False
 
 
-def extract_from_wheel(shell: Shell, core: Path) -> None:
-    """The Python package `ansible` is a bundle of collections; we need one of its hundred."""
+def extract_from_wheel(shell: Shell, names: list[str]) -> None:
+    """The Python package `ansible` is a bundle of collections; we need a few of its hundred."""
     with tempfile.TemporaryDirectory() as folder:
         package = f"ansible=={VERSIONS['ANSIBLE_VERSION']}"
         download = ("-m", "pip", "download", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:")
         shell.run(VENV / "bin/python", *download, "-d", folder, package)
-        wheel = next(Path(folder).glob("ansible-*.whl"))
-        prefix = "ansible_collections/kubernetes/core/"
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(folder, [name for name in archive.namelist() if name.startswith(prefix)])
-        core.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(Path(folder) / prefix, core)
+        prefixes = tuple(f"ansible_collections/{name}/" for name in names)
+        with zipfile.ZipFile(next(Path(folder).glob("ansible-*.whl"))) as archive:
+            archive.extractall(folder, [name for name in archive.namelist() if name.startswith(prefixes)])
+        for name in names:
+            (COLLECTIONS / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(Path(folder) / "ansible_collections" / name, COLLECTIONS / name)
