@@ -10,7 +10,9 @@ import io
 import json
 import types
 import typing as t
+from unittest import mock
 
+from ansible.module_utils import _internal
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.plumbline.kubernetes.tests.unit.fake_api import FakeApi
@@ -26,7 +28,9 @@ def run_module(module: types.ModuleType, api: FakeApi, *, check: bool = False, *
         **arguments,
     }
     output = io.StringIO()
-    with patch_module_args(given), contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
+    # Once a test has imported code of the controller, Ansible would print warnings instead of returning them.
+    as_on_a_target = mock.patch.object(_internal, "is_controller", False)
+    with as_on_a_target, patch_module_args(given), contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
         module.main()
     result: dict[str, t.Any] = json.loads(output.getvalue())
     return {"failed": False, **result}

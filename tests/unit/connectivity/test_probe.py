@@ -592,6 +592,18 @@ def test_round_plan_too_large(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> 
     assert api.requests == []
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Signals as in a terminal, also where the tests were started in the background, which ignores some."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    for number in before:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     ("number", "expected"),
     [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit), (signal.SIGHUP, SystemExit)],
@@ -611,6 +623,7 @@ def test_round_interrupted(api: FakeApi, number: signal.Signals, expected: type[
     assert signal.getsignal(number) is before
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_round_interrupted_while_a_job_is_being_created(api: FakeApi) -> None:
     """The removal waits for the creation: the other way round the Job would stay."""
     fake = FakeCluster(api, lambda _node: None, RESULT)
