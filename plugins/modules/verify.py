@@ -46,9 +46,11 @@ options:
       - V(environment) reads the Service's variables in the containers of the pods.
       - V(dns) looks the Service up in all its names, from all DNS servers.
       - V(http) asks by pod IP, cluster IP, name and NodePort, and compares status and content.
+      - V(workload), V(service), V(policy), V(client) and V(infrastructure) judge the surroundings by the API alone.
+        M(plumbline.kubernetes.diagnose) judges everything, and says what is the cause of what.
     type: list
     elements: str
-    choices: [endpoints, environment, dns, http]
+    choices: [endpoints, environment, dns, http, workload, service, policy, client, infrastructure]
     default: [endpoints, environment, dns, http]
 seealso:
   - module: plumbline.kubernetes.verify_dns
@@ -155,6 +157,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import (
     LAYERS,
     OPTIONS,
+    SURROUNDINGS,
     TLS_OPTION,
 )
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
@@ -163,7 +166,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module i
 SPEC: dict[str, t.Any] = {
     **OPTIONS,
     **TLS_OPTION,
-    "checks": {"type": "list", "elements": "str", "choices": list(LAYERS), "default": list(LAYERS)},
+    "checks": {"type": "list", "elements": "str", "choices": [*LAYERS, *SURROUNDINGS], "default": list(LAYERS)},
 }
 
 

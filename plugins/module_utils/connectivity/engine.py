@@ -29,6 +29,8 @@ from . import names, probe
 from .checks import judge
 from .checks.dns import CACHE_SECONDS
 from .checks.environment import command, containers_to_read, parse
+from .facts import Facts
+from .gather import gather
 from .look import DNS, ENDPOINTS, EnvironmentReading, Look, Observation, Stored, observation
 from .plan import BUDGET, Plan, client_nodes, defaults, plan
 from .ports import web_ports
@@ -253,6 +255,7 @@ class _Session:
         with ThreadPoolExecutor(max_workers=_EXECS_AT_ONCE) as pool:
             # The containers are read while the probes run, which happens in this thread: it gets the signals.
             readings = self._read_environment(before, pool)
+            facts = pool.submit(gather, self.cluster, self.question) if self.question.surroundings else None
             outcomes = self._probe(planned)
             environment = tuple(reading for future in readings if (reading := future.result()) is not None)
         after = self._snapshot()
@@ -273,6 +276,7 @@ class _Session:
             lost={vantage: outcome.cause for vantage, outcome in outcomes.items() if outcome.cause},
             environment=environment,
             stored=self._stored(),
+            facts=facts.result() if facts else Facts(),
         )
 
     def _probe(self, planned: Plan) -> dict[Vantage, probe.ProbeOutcome]:

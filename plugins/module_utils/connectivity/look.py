@@ -11,6 +11,7 @@ import typing as t
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from .facts import Facts
 from .plan import Plan
 from .question import Question
 from .scope import Probe, Vantage
@@ -111,6 +112,7 @@ class Look:
         denied: why no probe could be started at all, e.g. a missing right.
         lost: clients that delivered nothing, and why.
         stored: the certificate that must be served, where that is asked for.
+        facts: the surroundings, where they were asked for.
     """
 
     question: Question
@@ -124,6 +126,7 @@ class Look:
     lost: t.Mapping[Vantage, str] = field(default_factory=dict)
     environment: tuple[EnvironmentReading, ...] = ()
     stored: Stored | None = None
+    facts: Facts = field(default_factory=Facts)
 
     @property
     def service(self) -> Service:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from ..kube.errors import OptionError
 
 LAYERS = ("endpoints", "environment", "dns", "http")
+# Layers that are judged by the surroundings alone, without a probe.
+SURROUNDINGS = ("workload", "service", "policy", "client", "infrastructure")
 
 _CLIENT: dict[str, dict[str, t.Any]] = {
     "namespace": {"type": "str"},
@@ -144,6 +146,9 @@ class Question:
         dns: namespace and name of the cluster's DNS Service.
         max_pods: in how many pods the environment is read.
         timeout: seconds for everything.
+        ask: whether clients may be started to ask; else the API alone is judged.
+        workload: the clients' own workload, e.g. `Deployment shop`; empty where none is given.
+        logs: of which containers log lines may be read: `none`, `dns` or `all`.
     """
 
     namespace: str
@@ -159,11 +164,19 @@ class Question:
     dns: tuple[str, str] = ("kube-system", "kube-dns")
     max_pods: int = 10
     timeout: float = 60.0
+    ask: bool = True
+    workload: str = ""
+    logs: str = "dns"
 
     @property
     def probes(self) -> bool:
         """Whether answering needs probe pods."""
-        return any(layer != "environment" for layer in self.layers)
+        return self.ask and any(layer not in ("environment", *SURROUNDINGS) for layer in self.layers)
+
+    @property
+    def surroundings(self) -> bool:
+        """Whether answering needs more than the Service and what is behind it."""
+        return any(layer in SURROUNDINGS for layer in self.layers)
 
 
 def question(params: t.Mapping[str, t.Any], layers: t.Sequence[str]) -> Question:
@@ -192,7 +205,7 @@ def question(params: t.Mapping[str, t.Any], layers: t.Sequence[str]) -> Question
             image_pull_policy=client["image_pull_policy"],
             image_pull_secrets=tuple(client["image_pull_secrets"]),
         ),
-        layers=tuple(layer for layer in LAYERS if layer in layers),
+        layers=tuple(layer for layer in (*LAYERS, *SURROUNDINGS) if layer in layers),
         nodes=tuple(dict.fromkeys(params["nodes"] or ())),
         max_nodes=params["max_nodes"],
         other_namespace=params["other_namespace"] or "",

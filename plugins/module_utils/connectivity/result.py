@@ -49,6 +49,7 @@ class Finding:
         evidence: further facts, JSON-serialisable.
         subjects: uids and names of what the conclusion rests on; if one of them changed meanwhile, it does not hold.
         partial: other objects of the same check were found good.
+        component: which part of the whole it accuses (see :mod:`.diagnose.components`); empty where the check tells.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Finding:
     evidence: t.Mapping[str, t.Any] = attribute(default_factory=dict)
     subjects: frozenset[str] = frozenset()
     partial: bool = False
+    component: str = ""
 
     @property
     def complains(self) -> bool:
@@ -77,7 +79,7 @@ class Finding:
     def as_dict(self) -> dict[str, t.Any]:
         """JSON form, with every string made safe to print: names and bodies come from strangers."""
         plain = asdict(replace(self, subjects=frozenset(), partial=False))
-        del plain["subjects"], plain["partial"]
+        del plain["subjects"], plain["partial"], plain["component"]
         return {key: printable(value) for key, value in plain.items()}
 
     @property

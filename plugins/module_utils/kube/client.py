@@ -214,6 +214,20 @@ class Cluster:
             response.close()
         return data.decode("utf-8", "replace")
 
+    def log_tail(
+        self, namespace: str, pod: str, container: str, *, previous: bool, lines: int = 60, limit_bytes: int = 20_000
+    ) -> str:
+        """The last lines of a container's log, or of its run before."""
+        query = _query(
+            container=container,
+            previous="true" if previous else "",
+            tailLines=str(lines),
+            limitBytes=str(limit_bytes),
+        )
+        response = self._send(_Request("get", "GET", POD, namespace, pod, "log", query))
+        data: bytes = response.data
+        return data[:limit_bytes].decode("utf-8", "replace")
+
     def follow_log(
         self, namespace: str, pod: str, container: str | None = None, *, limit_bytes: int = 1_000_000
     ) -> t.Iterator[bytes]:

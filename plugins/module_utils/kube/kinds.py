@@ -63,6 +63,14 @@ CONTROLLER_REVISION = Kind("apps/v1", "ControllerRevision", "controllerrevisions
 ENDPOINT_SLICE = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
 JOB = Kind("batch/v1", "Job", "jobs")
 CRON_JOB = Kind("batch/v1", "CronJob", "cronjobs")
+NETWORK_POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
+DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+RESOURCE_QUOTA = Kind("v1", "ResourceQuota", "resourcequotas")
+LIMIT_RANGE = Kind("v1", "LimitRange", "limitranges")
+CLUSTER_ROLE = Kind("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", namespaced=False)
+CLUSTER_ROLE_BINDING = Kind(
+    "rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False
+)
 INGRESS = Kind("networking.k8s.io/v1", "Ingress", "ingresses")
 GATEWAY = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
 CLUSTER_TRUST_BUNDLE = Kind("certificates.k8s.io/v1", "ClusterTrustBundle", "clustertrustbundles", namespaced=False)

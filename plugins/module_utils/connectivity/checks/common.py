@@ -65,6 +65,8 @@ def why_unprobed(look: Look) -> str:
     """Why there are no observations at all, or an empty string."""
     if look.denied:
         return look.denied
+    if not look.question.ask:
+        return "the API alone is judged"
     if not look.plan.vantages:
         return look.after.why_missing("nodes") or "there is no ready node to ask from"
     return ""

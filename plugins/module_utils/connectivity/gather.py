@@ -1,0 +1,231 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change in any release.
+"""Reads the surroundings of a Service, as far as the rights go: one pass of access reviews, then everything at once."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from ..kube.client import Cluster
+from ..kube.errors import KubeError
+from ..kube.kinds import (
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
+    CONFIG_MAP,
+    DAEMON_SET,
+    DEPLOYMENT,
+    DISRUPTION_BUDGET,
+    ENDPOINT_SLICE,
+    EVENT,
+    HPA,
+    LIMIT_RANGE,
+    NAMESPACE,
+    NETWORK_POLICY,
+    NODE,
+    POD,
+    REPLICA_SET,
+    RESOURCE_QUOTA,
+    SECRET,
+    SERVICE,
+    STATEFUL_SET,
+    Kind,
+)
+from .facts import Body, Facts, reduced, sources
+from .question import Question
+
+# Where a part is read: the Service's namespace, the clients', that of the cluster's DNS, or the whole cluster.
+HOME, CLIENT, DNS, CLUSTER = "home", "client", "dns", "cluster"
+
+_AT_ONCE = 12
+# Secrets and ConfigMaps that are looked at, at most; the checks say when there are more.
+MOST_SOURCES = 60
+MOST_LOGS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One read.
+
+    Attributes:
+        name: how :class:`..facts.Facts` calls it.
+        where: HOME, CLIENT, DNS or CLUSTER.
+        only: name of the one object, read by `get`; else all are listed.
+        fields: field selector.
+    """
+
+    name: str
+    kind: Kind
+    where: str = HOME
+    only: str = ""
+    fields: str = ""
+
+    @property
+    def verb(self) -> str:
+        """The right that it takes."""
+        return "get" if self.only else "list"
+
+
+PARTS: tuple[Part, ...] = (
+    Part("deployments", DEPLOYMENT),
+    Part("replicasets", REPLICA_SET),
+    Part("statefulsets", STATEFUL_SET),
+    Part("daemonsets", DAEMON_SET),
+    Part("pods", POD),
+    Part("services", SERVICE),
+    Part("slices", ENDPOINT_SLICE),
+    Part("events", EVENT, fields="type=Warning"),
+    Part("disruption_budgets", DISRUPTION_BUDGET),
+    Part("autoscalers", HPA),
+    Part("quotas", RESOURCE_QUOTA),
+    Part("limit_ranges", LIMIT_RANGE),
+    Part("policies", NETWORK_POLICY),
+    Part("client_pods", POD, CLIENT),
+    Part("client_policies", NETWORK_POLICY, CLIENT),
+    Part("namespaces", NAMESPACE, CLUSTER),
+    Part("nodes", NODE, CLUSTER),
+    Part("dns_deployments", DEPLOYMENT, DNS),
+    Part("dns_daemonsets", DAEMON_SET, DNS),
+    Part("dns_pods", POD, DNS),
+    Part("dns_services", SERVICE, DNS),
+    Part("dns_events", EVENT, DNS, fields="type=Warning"),
+    Part("dns_policies", NETWORK_POLICY, DNS),
+    Part("dns_role", CLUSTER_ROLE, CLUSTER, only="system:coredns"),
+    Part("dns_role_binding", CLUSTER_ROLE_BINDING, CLUSTER, only="system:coredns"),
+)
+
+# Further rights that a diagnosis uses where it has them: (verb, resource, subresource, where).
+FURTHER: tuple[tuple[str, str, str, str], ...] = (
+    ("get", "secrets", "", HOME),
+    ("get", "configmaps", "", HOME),
+    ("get", "configmaps", "", DNS),
+    ("get", "pods", "log", DNS),
+    ("get", "pods", "log", HOME),
+)
+
+
+def gather(cluster: Cluster, question: Question) -> Facts:
+    """Read all parts that the credentials may read, and log lines as far as the question allows.
+
+    Raises:
+        KubeError: the cluster cannot be asked at all.
+    """
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        denied = _rights(cluster, question, pool)
+        wanted = [part for part in PARTS if part.name not in denied]
+        bodies = pool.map(lambda part: _read(cluster, question, part), wanted)
+        parts = dict(zip([part.name for part in wanted], bodies, strict=True))
+        missing = {part.name: denied[part.name] for part in PARTS if part.name in denied}
+        owners = (*parts.get("pods", ()), *parts.get("deployments", ()))
+        for name, kind in (("secrets", SECRET), ("configmaps", CONFIG_MAP)):
+            why = denied.get(f"get {kind.plural} {HOME}") or missing.get("pods", "")
+            if why:
+                missing[name] = why
+                continue
+            parts[name] = _named(cluster, kind, question.namespace, _sources(kind, owners), pool)
+        logs = _logs(cluster, _readable(question.logs, parts, denied), pool)
+    return Facts(parts, missing, logs)
+
+
+def _named(
+    cluster: Cluster, kind: Kind, namespace: str, names: t.Sequence[str], pool: ThreadPoolExecutor
+) -> tuple[Body, ...]:
+    """Those of the named objects that exist, reduced to their keys."""
+    bodies = pool.map(lambda name: cluster.get(kind, name, namespace), names[:MOST_SOURCES])
+    return tuple(reduced({**body, "kind": kind.kind}) for body in bodies if body)
+
+
+def namespace_of(where: str, question: Question) -> str | None:
+    """The namespace that a part is read from; None for the whole cluster."""
+    return {
+        HOME: question.namespace,
+        CLIENT: question.client.namespace,
+        DNS: question.dns[0],
+        CLUSTER: None,
+    }[where]
+
+
+def _rights(cluster: Cluster, question: Question, pool: ThreadPoolExecutor) -> dict[str, str]:
+    """What may not be read and why: by name of the part, and `verb resource[/sub] where` for the further rights."""
+
+    def denied(item: tuple[str, str, str, str, str, str]) -> tuple[str, str]:
+        key, verb, resource, group, sub, where = item
+        namespace = namespace_of(where, question)
+        if cluster.may(verb, resource, namespace, group=group, subresource=sub):
+            return key, ""
+        place = f" in namespace {namespace}" if namespace else ""
+        return key, f"cannot {verb} {resource}{'/' + sub if sub else ''}{place}"
+
+    asked = [(part.name, part.verb, part.kind.plural, part.kind.group, "", part.where) for part in PARTS]
+    asked += [
+        (f"{verb} {resource}{'/' + sub if sub else ''} {where}", verb, resource, "", sub, where)
+        for verb, resource, sub, where in FURTHER
+    ]
+    return {key: why for key, why in pool.map(denied, asked) if why}
+
+
+def _read(cluster: Cluster, question: Question, part: Part) -> tuple[Body, ...]:
+    namespace = namespace_of(part.where, question)
+    if part.only:
+        body = cluster.get(part.kind, part.only, namespace)
+        return (reduced({"kind": part.kind.kind, **body}),) if body else ()
+    return tuple(reduced(body) for body in cluster.list(part.kind, namespace, fields=part.fields).items)
+
+
+def _sources(kind: Kind, owners: Iterable[Body]) -> list[str]:
+    """Names of the Secrets or ConfigMaps that pods and templates name, sorted."""
+    names = set()
+    for owner in owners:
+        spec = owner.get("spec") or {}
+        spec = (spec.get("template") or {}).get("spec") or spec
+        names |= {name for found_kind, name, _keys, _optional in sources(spec) if found_kind == kind.kind}
+    return sorted(names)
+
+
+def _readable(
+    which: str, parts: t.Mapping[str, tuple[Body, ...]], denied: t.Mapping[str, str]
+) -> list[tuple[str, str, str, bool]]:
+    """Whose log lines to read, as :func:`_log_of` says it: the DNS servers', and those of containers that restart."""
+    wanted: list[tuple[str, str, str, bool]] = []
+    if which != "none" and f"get pods/log {DNS}" not in denied:
+        wanted += [_log_of(pod) for pod in parts.get("dns_pods", ()) if _is_dns(pod)]
+    if which == "all" and f"get pods/log {HOME}" not in denied:
+        wanted += [_log_of(pod) for pod in parts.get("pods", ()) if _restarts(pod)][:MOST_LOGS]
+    return wanted
+
+
+def _logs(cluster: Cluster, wanted: t.Sequence[tuple[str, str, str, bool]], pool: ThreadPoolExecutor) -> dict[str, str]:
+    """The last lines of those logs; one that cannot be read is absent."""
+
+    def read(item: tuple[str, str, str, bool]) -> str:
+        namespace, pod, container, previous = item
+        try:
+            return cluster.log_tail(namespace, pod, container, previous=previous)
+        except KubeError:
+            return ""
+
+    texts = pool.map(read, wanted)
+    return {f"{space}/{pod}/{name}": text for (space, pod, name, _), text in zip(wanted, texts, strict=True) if text}
+
+
+def _is_dns(pod: Body) -> bool:
+    return (pod["metadata"].get("labels") or {}).get("k8s-app") == "kube-dns"
+
+
+def _restarts(pod: Body) -> bool:
+    return any(item.get("restartCount") for item in (pod.get("status") or {}).get("containerStatuses") or [])
+
+
+def _log_of(pod: Body) -> tuple[str, str, str, bool]:
+    """The container that restarts most, and whether its run before is the one that tells."""
+    statuses = (pod.get("status") or {}).get("containerStatuses") or []
+    worst: Body = max(statuses, key=lambda item: item.get("restartCount", 0), default={})
+    metadata = pod["metadata"]
+    waiting = bool((worst.get("state") or {}).get("waiting"))
+    name = worst.get("name") or pod["spec"]["containers"][0]["name"]
+    return metadata["namespace"], metadata["name"], name, waiting and bool(worst.get("restartCount"))
