@@ -39,6 +39,7 @@ from .result import FAIL, INCONCLUSIVE, SKIPPED, Finding, Report, short
 from .scope import Vantage
 from .snapshot import SERVICE_NAME, Container, Pod, Service, Snapshot, pod, snapshot
 from .snapshot import service as parse_service
+from .topology import topology
 
 # Seconds before the second look, and how long at most to wait for changes to end first.
 SETTLE = 2.0
@@ -57,7 +58,7 @@ def verify(cluster: Cluster, question: Question) -> Report:
     Raises:
         KubeError: the cluster cannot be asked. What is merely not allowed becomes skipped findings.
     """
-    began = time.monotonic()
+    began, started = time.monotonic(), datetime.now(UTC)
     deadline = began + question.timeout
     while True:
         body = cluster.get(SERVICE, question.name, question.namespace)
@@ -69,7 +70,7 @@ def verify(cluster: Cluster, question: Question) -> Report:
         if found is not None:
             report = found
             break
-    return replace(report, elapsed=time.monotonic() - began)
+    return replace(report, elapsed=time.monotonic() - began, started=started)
 
 
 def _no_service(cluster: Cluster, question: Question) -> Report:
@@ -227,7 +228,8 @@ class _Session:
     def _report(self, current: _Round, number: int) -> Report:
         findings = tuple(current.close())
         nodes = tuple(dict.fromkeys(v.node for v in current.look.plan.vantages if current.look.works(v)))
-        return Report(self.service.label, self.cluster.label, findings, nodes, number)
+        seen = topology(current.look)
+        return Report(self.service.label, self.cluster.label, findings, nodes, number, topology=seen)
 
     # ----- one look
 

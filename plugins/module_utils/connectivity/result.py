@@ -13,6 +13,7 @@ import tempfile
 import typing as t
 from dataclasses import asdict, dataclass, replace
 from dataclasses import field as attribute
+from datetime import datetime
 
 from ..kube.errors import OptionError, one_line
 
@@ -132,6 +133,8 @@ class Report:
         nodes: the nodes that probes ran on.
         rounds: how often it was looked; more than once only when there was something to complain about.
         elapsed: seconds.
+        started: when it began.
+        topology: who was asked, by whom, which way, and what came of it (see :mod:`.topology`).
     """
 
     subject: str
@@ -140,6 +143,8 @@ class Report:
     nodes: tuple[str, ...] = ()
     rounds: int = 0
     elapsed: float = 0.0
+    started: datetime | None = None
+    topology: t.Mapping[str, t.Any] | None = None
 
     @property
     def summary(self) -> dict[str, int]:
@@ -201,7 +206,9 @@ class Report:
             "nodes": list(self.nodes),
             "rounds": self.rounds,
             "elapsed": round(self.elapsed, 2),
+            "time": f"{self.started:%Y-%m-%dT%H:%M:%SZ}" if self.started else "",
             "findings": [finding.as_dict() for finding in self.findings],
+            "topology": self.topology,
         }
 
 

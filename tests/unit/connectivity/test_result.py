@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -107,6 +109,13 @@ def test_short(value: object, expected: str) -> None:
 
 def test_numbers_and_truth_stay_as_they_are() -> None:
     assert printable({"a": 1, "b": True, "c": None, "d": 1.5}) == {"a": 1, "b": True, "c": None, "d": 1.5}
+
+
+def test_document_says_when_and_what_was_seen() -> None:
+    whole = replace(report(GOOD), started=datetime(2026, 11, 23, 12, 0, 5, 999, tzinfo=UTC), topology={"nodes": []})
+    assert whole.as_document()["time"] == "2026-11-23T12:00:05Z"
+    assert whole.as_document()["topology"] == {"nodes": []}
+    assert (report().as_document()["time"], report().as_document()["topology"]) == ("", None)
 
 
 def test_file_is_whole_and_private(tmp_path: Path) -> None:
