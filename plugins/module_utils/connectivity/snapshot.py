@@ -177,6 +177,11 @@ class Pod:
         """Its address of `family`, or an empty string."""
         return next((ip for ip in self.ips if family_of(ip) == family), "")
 
+    def declared(self, protocol: str) -> frozenset[int]:
+        """The ports of `protocol` that its containers declare."""
+        containers = (*self.containers, *self.sidecars)
+        return frozenset(number for container in containers for _name, p, number in container.ports if p == protocol)
+
 
 @dataclass(frozen=True, slots=True)
 class Node:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import typing as t
 from datetime import datetime
 
+from .. import nearest
 from ..look import ENDPOINTS, Look, Observation
 from ..reach import connections
 from ..result import Finding, short
@@ -111,7 +112,7 @@ def _selected(look: Look) -> list[Finding]:
     service, snapshot = look.service, look.after
     if snapshot.pods or look.question.expect.ready_endpoints == 0:
         return [_bench.passed("SV-04", f"the selector selects {len(snapshot.pods)} pod(s)")]
-    near = nearest(service.selector, snapshot.strangers)
+    near = nearest.miss(service.selector, ((pod.name, dict(pod.labels)) for pod in snapshot.strangers))
     return [
         _bench.failed(
             "SV-04",
@@ -120,25 +121,11 @@ def _selected(look: Look) -> list[Finding]:
             field="spec.selector",
             observed=[],
             expected=f"pods with the labels {short(dict(service.selector))}",
-            cause=near,
+            cause=near.text if near else "",
+            evidence={"selector": dict(near.selector)} if near else {},
             subjects=_subjects(service),
         )
     ]
-
-
-def nearest(selector: t.Sequence[tuple[str, str]], pods: t.Sequence[Pod]) -> str:
-    """Which pods miss the selector by one label, and by which: the usual mistake is a typing error."""
-    misses: dict[str, list[str]] = {}
-    for pod in pods:
-        labels = dict(pod.labels)
-        wrong = [(key, value) for key, value in selector if labels.get(key) != value]
-        if len(wrong) == 1 and wrong[0][0] in labels:
-            key = wrong[0][0]
-            misses.setdefault(f"{key}={labels[key]}", []).append(pod.name)
-    if not misses:
-        return ""
-    best = max(misses, key=lambda label: len(misses[label]))
-    return f"nearest: {len(misses[best])} pod(s) with {best}, e.g. {misses[best][0]}"
 
 
 def _owner(look: Look) -> list[Finding]:
@@ -175,14 +162,23 @@ def _named_ports(service: Service, snapshot: Snapshot) -> list[Finding]:
             field="spec.containers[*].ports[*].name",
             observed=_declared(pod),
             expected=f"{port.target_port} ({port.protocol})",
+            cause=f"nearest: {near}" if near else "",
+            evidence={"target_port": near} if near else {},
             subjects=_subjects(service, pod),
+            component=f"port/{port.port}",
         )
         for port in named
         for pod in pods
         if target_port(pod, port) is None
+        for near in (nearest.word(str(port.target_port), _port_names(pod, port.protocol)),)
     ]
     good = len(named) * len(pods) - len(complaints)
     return _bench.verdict("SV-09", complaints, good, "every selected pod declares the named target ports")
+
+
+def _port_names(pod: Pod, protocol: str) -> list[str]:
+    containers = (*pod.containers, *pod.sidecars)
+    return [name for container in containers for name, p, _number in container.ports if name and p == protocol]
 
 
 def _declared(pod: Pod) -> list[str]:
@@ -409,7 +405,7 @@ def _silent(look: Look, target: str, pairs: t.Sequence[tuple[Probe, Observation]
         cause = f"it answers {short(answered)}: the network between, or a policy, not the pod"
     elif everywhere and pod and isinstance(port.target_port, int) and _contradicted(pod, port.target_port):
         cause = f"targetPort {port.target_port} of port {port.label} is none of the ports that the pods declare"
-        cause += f" ({short(_declared(pod))})"
+        cause += f" ({short(_declared(pod))}); nearest: {_nearest_port(pod, port.target_port)}"
     who = f"endpoint {endpoint.label}"
     check_id, message = called("EP-11", f"{who} does not answer at {target}", who, pairs)
     if check_id != "EP-11":
@@ -429,8 +425,12 @@ def _silent(look: Look, target: str, pairs: t.Sequence[tuple[Probe, Observation]
 
 def _contradicted(pod: Pod, number: int) -> bool:
     """Whether a pod declares TCP ports and `number` is none of them; declaring none says nothing."""
-    declared = {n for container in (*pod.containers, *pod.sidecars) for _name, p, n in container.ports if p == "TCP"}
+    declared = pod.declared("TCP")
     return bool(declared) and number not in declared
+
+
+def _nearest_port(pod: Pod, number: int) -> int | None:
+    return nearest.port(number, pod.declared("TCP"))
 
 
 def _behind_address(look: Look) -> list[Finding]:
