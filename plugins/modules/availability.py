@@ -95,6 +95,13 @@ options:
     elements: str
     choices: [new, keep_alive, post]
     default: [new, keep_alive, post]
+  warm_up:
+    description:
+      - With O(state=started), send until each kind of client had its first good answer before anything is counted. The
+        task fails if that takes longer than 20 s.
+      - V(false) counts from the first request on, for a target that is known not to answer well yet.
+    type: bool
+    default: true
   request_timeout:
     description: Seconds after which a request without a whole answer is lost, counted from when it was due, at most 30.
     type: int

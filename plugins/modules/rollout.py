@@ -58,6 +58,12 @@ options:
   to_revision:
     description: With O(action=undo), the revision to go back to. By default the one before the present one.
     type: int
+  keep_secrets:
+    description:
+      - With O(action=undo), mount the Secrets that are mounted now, volume by volume, instead of those of the earlier
+        revision. So the configuration goes back, and a certificate that was replaced since does not.
+      - Without O(to_revision) a revision that differs in Secrets or annotations only is passed over then.
+    type: bool
   replicas:
     description: With O(action=scale), the number of pods.
     type: int
@@ -87,6 +93,13 @@ EXAMPLES = r"""
     name: my-nginx
     namespace: demo
     action: undo
+
+- name: Go back to the configuration before, with the certificate of today
+  plumbline.kubernetes.rollout:
+    name: my-nginx
+    namespace: demo
+    action: undo
+    keep_secrets: true
 
 - name: Run five pods
   plumbline.kubernetes.rollout:
@@ -156,12 +169,14 @@ OPTIONS: dict[str, t.Any] = {
     },
     "service": {"type": "str"},
     "to_revision": {"type": "int"},
+    # no_log=False: Ansible takes the word secret in a name for a sign of a value to hide.
+    "keep_secrets": {"type": "bool", "no_log": False},
     "replicas": {"type": "int"},
     "wait": {"type": "bool", "default": True},
     "wait_timeout": {"type": "int", "default": 180},
 }
 # Options that belong to one action.
-ONLY = {"service": "restart", "to_revision": "undo", "replicas": "scale"}
+ONLY = {"service": "restart", "to_revision": "undo", "keep_secrets": "undo", "replicas": "scale"}
 
 
 def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
@@ -203,7 +218,7 @@ def _decide(module: AnsibleModule, cluster: Cluster, live: Body) -> tuple[Body, 
         return _restart(module, cluster, live)
     if params["action"] == "undo":
         sets = cluster.list(REPLICA_SET, namespace, labels=selector_text(live["spec"]["selector"])).items
-        return revision.undo(live, sets, params["to_revision"])
+        return revision.undo(live, sets, params["to_revision"], keep_secrets=bool(params["keep_secrets"]))
     if params["action"] == "scale":
         _refuse_autoscaled(module, cluster)
         return {"spec": {"replicas": params["replicas"]}}, f"{params['replicas']} replicas asked for"

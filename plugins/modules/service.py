@@ -178,6 +178,14 @@ options:
         O(ports[].target_port) says.
     type: bool
     default: true
+  wait_for:
+    description:
+      - What to wait for. Before there are pods, V(load_balancer) alone can be waited for, for example because a
+        certificate shall have its address.
+    type: list
+    elements: str
+    choices: [endpoints, load_balancer]
+    default: [endpoints, load_balancer]
   wait_timeout:
     description: Seconds to wait at most.
     type: int
@@ -252,6 +260,11 @@ service:
         - port: 80
           protocol: TCP
           targetPort: 80
+previous:
+  description: The Service as it was before, empty where there was none.
+  returned: when O(state=present)
+  type: dict
+  sample: {}
 load_balancer:
   description:
     - IP addresses and host names that a load balancer was given. Empty for other types, and when O(wait=false) while
@@ -273,7 +286,10 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.app import service
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.app.endpoints import load_balancer_addresses
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.app.endpoints import (
+    WAIT_FOR,
+    load_balancer_addresses,
+)
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.apply import (
     Applied,
     diff,
@@ -324,6 +340,7 @@ OPTIONS: dict[str, t.Any] = {
     "health_check_node_port": {"type": "int"},
     "force_conflicts": {"type": "bool", "default": False},
     "wait": {"type": "bool", "default": True},
+    "wait_for": {"type": "list", "elements": "str", "choices": list(WAIT_FOR), "default": list(WAIT_FOR)},
     "wait_timeout": {"type": "int", "default": 180},
 }
 
@@ -348,9 +365,11 @@ def _present(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
     if module._diff:
         result["diff"] = diff(applied, SERVICE)
     if params["wait"] and not module.check_mode:
-        usable = settle(cluster, item, changed=applied.changed, timeout=params["wait_timeout"])
+        wait_for, timeout = params["wait_for"], params["wait_timeout"]
+        usable = settle(cluster, item, changed=applied.changed, wait_for=wait_for, timeout=timeout)
         item, result["endpoints"] = usable.service, usable.endpoints
-    return result | {"service": reduced(item), "load_balancer": load_balancer_addresses(item)}
+    previous = reduced(live) if live else {}
+    return result | {"service": reduced(item), "previous": previous, "load_balancer": load_balancer_addresses(item)}
 
 
 def _absent(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:

@@ -39,6 +39,9 @@ options:
     description: Their namespace.
     type: str
     required: true
+  bundle:
+    description: The certificates that clients trust, PEM, for RV(generations[].problem).
+    type: str
   renew_fraction:
     description: As of M(plumbline.kubernetes.tls_secret), for RV(generations[].renew_at).
     type: float
@@ -94,6 +97,11 @@ generations:
     renew_at:
       description: From when on a run replaces it. Empty when it is damaged.
       type: str
+    problem:
+      description:
+        - Why it must not be served now, in one line, or an empty string. Judged are pair, chain and time, and with
+          O(bundle) whether clients trust it.
+      type: str
     in_use_by:
       description: Workloads, pods, Ingresses and Gateways of the namespace that name it, as C(Kind/name).
       type: list
@@ -105,6 +113,7 @@ in_use_known:
 """
 
 import typing as t
+from datetime import UTC, datetime
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -112,12 +121,17 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client i
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.errors import Forbidden
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds import SECRET
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.certificates import facts, stamp
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.certificates import (
+    facts,
+    parse_chain,
+    stamp,
+)
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.tls import material, secrets
 
 OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
     "namespace": {"type": "str", "required": True},
+    "bundle": {"type": "str"},
     "renew_fraction": {"type": "float"},
     "renew_before_days": {"type": "int"},
 }
@@ -126,14 +140,17 @@ OPTIONS: dict[str, t.Any] = {
 def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
     """Read the generations and who names them."""
     name, namespace = module.params["name"], module.params["namespace"]
-    renewal = material.renewal(module.params)
+    renewal, now = material.renewal(module.params), datetime.now(UTC)
+    bundle = module.params["bundle"]
+    roots = parse_chain(bundle.encode(), what="bundle") if bundle else ()
     metadata = secrets.tls_metadata(cluster, namespace)
     found = secrets.generations(metadata, name)
     named, known = _users(module, cluster, [item.name for item in found])
     generations = []
     for item in found:
-        stored = secrets.stored_of(cluster.get(SECRET, item.name, namespace))
-        if stored is None:
+        secret = cluster.get(SECRET, item.name, namespace)
+        stored = secrets.stored_of(secret)
+        if secret is None or stored is None:
             continue  # removed since it was listed
         leaf = stored.chain[0] if stored.chain else None
         generations.append(
@@ -142,6 +159,7 @@ def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
                 "certificate": facts(leaf) if leaf else {},
                 "pair": stored.pair,
                 "renew_at": stamp(renewal.at(leaf)) if leaf else "",
+                "problem": secrets.problem(secret, roots, now),
                 "in_use_by": named.get(item.name, []),
             }
         )

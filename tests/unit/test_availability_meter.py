@@ -121,6 +121,7 @@ def work(port: int, **options: t.Any) -> dict[str, t.Any]:
         "clients": list(agent.KINDS),
         "rate": 180,
         "duration": 1,
+        "warm_up": True,
         "timeout": 2,
         "status": [200],
         "identity_header": "Served-By",
@@ -395,3 +396,17 @@ def test_it_says_why_it_stays_cold(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     line, document = capsys.readouterr().out.splitlines()
     assert line == agent.COLD
     assert json.loads(document)["trouble"] == "refused: Connection refused"
+
+
+def test_without_warming_up_what_is_lost_from_the_beginning_counts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_given: None)
+    monkeypatch.setattr(signal, "alarm", lambda *_given: None)
+    monkeypatch.setattr("os.environ", {})
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    argv = plan.command(work(port, warm_up=False, duration=0.3), "python3")
+    assert agent.main(argv[7:]) == 0
+    outcome = parse(capsys.readouterr().out, "node")
+    assert outcome.all.lost == outcome.all.sent > 0

@@ -603,6 +603,28 @@ def test_info_tells_generations_and_users(api: FakeApi) -> None:
     assert first["renew_at"] < first["certificate"]["not_after"]
 
 
+EXPIRED = secrets.Pair((issued(None, key=OLD_KEY, now=NOW - 400 * DAY),), OLD_KEY)
+
+
+@pytest.mark.parametrize(
+    ("pair", "roots", "says"),
+    [
+        (NEW, None, ""),
+        (NEW, NEW.chain, ""),
+        (NEW, OLD.chain, "was issued by none of the CA certificates that clients trust"),
+        (EXPIRED, None, f"expired at {certificates.stamp(EXPIRED.chain[0].not_valid_after_utc)}"),
+    ],
+)
+def test_info_judges_by_what_clients_trust(api: FakeApi, pair: secrets.Pair, roots: t.Any, says: str) -> None:
+    name = secrets.name_of("tls", pair.chain)
+    store(api, secret(name, pair))
+    nobody_but(api)
+    given = {"bundle": certificates.pem_of(roots)} if roots else {}
+    (entry,) = run_module(tls_secret_info, api, name="tls", namespace="demo", **given)["generations"]
+    assert entry["problem"].endswith(says)
+    assert bool(entry["problem"]) is bool(says)
+
+
 def test_info_of_nothing(api: FakeApi) -> None:
     result = run_module(tls_secret_info, api, name="tls", namespace="demo")
     assert (result["current"], result["generations"], result["changed"]) == ("", [], False)
@@ -613,3 +635,4 @@ def test_info_shows_damage(api: FakeApi) -> None:
     nobody_but(api)
     entry = run_module(tls_secret_info, api, name="tls", namespace="demo")["generations"][0]
     assert (entry["certificate"], entry["pair"], entry["renew_at"]) == ({}, False, "")
+    assert entry["problem"].startswith(f"tls.crt of Secret demo/{NAME}: ")

@@ -16,6 +16,8 @@ from .rollout import Cause, Progress, pod_causes
 Object = dict[str, t.Any]
 
 SERVICE_LABEL = "kubernetes.io/service-name"
+# What clients may have to wait for.
+WAIT_FOR = ("endpoints", "load_balancer")
 _ZONE_LABEL = "topology.kubernetes.io/zone"
 _FAMILY = {False: "IPv4", True: "IPv6"}
 
@@ -112,7 +114,9 @@ def has_selected_endpoints(service: Object) -> bool:
     return bool(spec.get("selector")) and spec.get("type") != svc.EXTERNAL_NAME
 
 
-def assess(service: Object, slices: list[Object], pods: list[Object]) -> Progress:
+def assess(
+    service: Object, slices: list[Object], pods: list[Object], wait_for: t.Collection[str] = WAIT_FOR
+) -> Progress:
     """Judge from one consistent view whether clients can use the Service.
 
     They can when at least one of the selected pods is ready, each ready one is a ready endpoint of each of the
@@ -120,12 +124,12 @@ def assess(service: Object, slices: list[Object], pods: list[Object]) -> Progres
     no other: one of two is enough for a Service.
     """
     missing, causes = [], []
-    if has_selected_endpoints(service):
+    if "endpoints" in wait_for and has_selected_endpoints(service):
         live = [pod for pod in pods if is_live(pod)]
         gap = _gap(service, slices, live)
         missing.append(gap)
         causes = _causes(service, live, gap) if gap else []
-    if waits_for_load_balancer(service):
+    if "load_balancer" in wait_for and waits_for_load_balancer(service):
         missing.append("the load balancer has no address")
     waiting_for = " and ".join(part for part in missing if part)
     return Progress(not waiting_for, waiting_for, tuple(causes))

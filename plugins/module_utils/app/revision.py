@@ -56,8 +56,14 @@ def older_than(service: Body, pods: t.Sequence[Body]) -> str:
     return ""
 
 
-def undo(deployment: Body, replica_sets: t.Sequence[Body], to_revision: int | None) -> tuple[Body, str]:
+def undo(
+    deployment: Body, replica_sets: t.Sequence[Body], to_revision: int | None, *, keep_secrets: bool = False
+) -> tuple[Body, str]:
     """The patch that brings back the pod template of an earlier revision, and its reason.
+
+    Args:
+        keep_secrets: mount the Secrets of the present template; then a revision that differs in nothing else, or in
+            annotations only, as after a restart, is none to go back to.
 
     Raises:
         OptionError: there is no such revision.
@@ -66,12 +72,16 @@ def undo(deployment: Body, replica_sets: t.Sequence[Body], to_revision: int | No
         raise OptionError("action: undo asked for, but the roll-out is paused; resume it first", option="action")
     present = _revision(deployment)
     known = {_revision(rs): rs for rs in owned_by(replica_sets, deployment["metadata"]["uid"])}
-    target = to_revision if to_revision is not None else max((r for r in known if r < present), default=0)
+    if keep_secrets:
+        known = {number: _with_secrets_of(deployment, rs) for number, rs in known.items()}
+    others = [r for r in known if r < present and not (keep_secrets and _same_pods(known[r], deployment))]
+    target = to_revision if to_revision is not None else max(others, default=0)
     if target == present:
         return {}, f"revision {present} is the present one"
     if target not in known:
         listed = ", ".join(str(r) for r in sorted(known)) or "none"
-        wanted = f"revision {to_revision}" if to_revision is not None else "a revision before the present one"
+        wanted = "a revision before the present one" + (" with another configuration" if keep_secrets else "")
+        wanted = wanted if to_revision is None else f"revision {to_revision}"
         raise OptionError(f"to_revision: {wanted} is not kept; kept are {listed}, present is {present}")
     template = known[target]["spec"]["template"]
     labels = {key: value for key, value in (template["metadata"].get("labels") or {}).items() if key != TEMPLATE_HASH}
@@ -90,6 +100,30 @@ def _part(value: t.Any, patch: t.Any) -> t.Any:
     if not isinstance(patch, dict) or "$patch" in patch or not isinstance(value, dict):
         return value
     return {key: _part(value.get(key), child) for key, child in patch.items()}
+
+
+def _with_secrets_of(deployment: Body, replica_set: Body) -> Body:
+    """A revision with the present Secrets in the volumes of the same names: a certificate goes forward only."""
+    volumes = _pod(deployment).get("volumes") or []
+    present = {volume["name"]: volume["secret"]["secretName"] for volume in volumes if "secret" in volume}
+    kept = [
+        {**volume, "secret": {**volume["secret"], "secretName": present[volume["name"]]}}
+        if "secret" in volume and volume["name"] in present
+        else volume
+        for volume in _pod(replica_set).get("volumes") or []
+    ]
+    template = replica_set["spec"]["template"]
+    pod = {**template["spec"], "volumes": kept} if kept else template["spec"]
+    return {**replica_set, "spec": {**replica_set["spec"], "template": {**template, "spec": pod}}}
+
+
+def _same_pods(one: Body, other: Body) -> bool:
+    return _pod(one) == _pod(other)
+
+
+def _pod(owner: Body) -> Body:
+    found: Body = owner["spec"]["template"]["spec"]
+    return found
 
 
 def _revision(item: Body) -> int:

@@ -706,7 +706,7 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGALRM, lambda _number, _frame: os._exit(70))
     signal.alarm(int(WARM_SECONDS + plan["duration"] + plan["timeout"]) + 30)
-    if not meter.warm():
+    if plan["warm_up"] and not meter.warm():
         meter.hang_up()
         say(COLD, {"trouble": meter.trouble})
         return 3

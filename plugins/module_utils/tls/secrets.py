@@ -19,6 +19,7 @@ import re
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from ..kube.client import MANAGER, Body, Cluster
 from ..kube.errors import Conflict, NotFound
@@ -36,7 +37,7 @@ from ..kube.kinds import (
     STATEFUL_SET,
     Kind,
 )
-from ..pki.certificates import Chain, der, fingerprint, parse_chain, pem_of
+from ..pki.certificates import Chain, der, fingerprint, parse_chain, pem_of, validate
 from ..pki.decide import Stored
 from ..pki.errors import PkiError
 from ..pki.keys import PrivateKey, load, pem, same_key
@@ -170,6 +171,18 @@ def stored_of(item: Body | None) -> Stored | None:
     except PkiError:
         return Stored((), pair=False)
     return Stored(pair.chain, same_key(pair.chain[0], pair.key))
+
+
+def problem(item: Body, roots: Chain, now: datetime) -> str:
+    """Why the pair in a Secret must not be served, or an empty string; `roots` is what clients trust, where known."""
+    metadata = item["metadata"]
+    what = SECRET.describe(metadata["name"], metadata.get("namespace"))
+    try:
+        pair = read_pair(item)
+        validate(pair.chain, pair.key, now, roots=roots, what=what)
+    except PkiError as error:
+        return str(error)
+    return ""
 
 
 # ----- writing

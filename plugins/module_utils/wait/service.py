@@ -57,14 +57,17 @@ def wanted(
     )
 
 
-def settle(cluster: Cluster, item: Body, *, changed: bool, timeout: float) -> Usable:
+def settle(cluster: Cluster, item: Body, *, changed: bool, wait_for: t.Collection[str], timeout: float) -> Usable:
     """Wait until clients can use the Service `item`, as the API server just returned it.
+
+    Args:
+        wait_for: `endpoints`, `load_balancer` or both.
 
     Raises:
         WaitFailed: it cannot come to that: nothing is selected, no pod can start, no container has the named port.
         WaitTimeout: the time is over, with what was still missing.
     """
-    waiting = _Waiting(cluster, item)
+    waiting = _Waiting(cluster, item, wait_for)
     return (None if changed else waiting.look()) or waiting.wait(timeout)
 
 
@@ -78,8 +81,9 @@ def gone(cluster: Cluster, item: Body, timeout: float) -> None:
 
 
 class _Waiting:
-    def __init__(self, cluster: Cluster, item: Body) -> None:
+    def __init__(self, cluster: Cluster, item: Body, wait_for: t.Collection[str]) -> None:
         metadata = item["metadata"]
+        self._wait_for = wait_for
         self._cluster, self._item, self._namespace = cluster, item, metadata["namespace"]
         self._what = f"{cluster.label}: {SERVICE.describe(metadata['name'], self._namespace)}"
         self._patience, self._progress = Patience(), Progress(False)
@@ -96,7 +100,7 @@ class _Waiting:
         with ThreadPoolExecutor(len(behind)) as pool:
             lists = pool.map(lambda it: self._cluster.list(it.kind, it.namespace, labels=it.labels).items, behind)
         slices, *pods = lists
-        if not endpoints.assess(self._item, slices, pods[0] if pods else []).done:
+        if not endpoints.assess(self._item, slices, pods[0] if pods else [], self._wait_for).done:
             return None
         return Usable(self._item, endpoints.ready_addresses(slices))
 
@@ -112,7 +116,8 @@ class _Waiting:
         if not found:
             raise WaitFailed(f"{self._what} was deleted while we waited for it")
         self._item = found[0]
-        self._progress = endpoints.assess(self._item, slices, view.objects(self._pods) if self._pods else [])
+        pods = view.objects(self._pods) if self._pods else []
+        self._progress = endpoints.assess(self._item, slices, pods, self._wait_for)
         cause = self._patience.final(self._progress.causes, time.monotonic())
         if cause:
             raise WaitFailed(
@@ -123,7 +128,7 @@ class _Waiting:
     def _timed_out(self, timeout: float) -> WaitTimeout:
         parts = [f"{self._what}: after {timeout:g} s {self._progress.waiting_for}"]
         parts += [cause.text() for cause in self._progress.causes[:3]]
-        if endpoints.waits_for_load_balancer(self._item):
+        if "load_balancer" in self._wait_for and endpoints.waits_for_load_balancer(self._item):
             parts.append(endpoints.load_balancer_cause(self._item, self._events()))
         return WaitTimeout("; ".join(parts), waiting_for=self._progress.waiting_for)
 

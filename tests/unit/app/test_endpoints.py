@@ -207,6 +207,20 @@ def test_a_lost_port_names_what_there_is() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("wait_for", "waiting_for"),
+    [
+        (["load_balancer"], "the load balancer has no address"),
+        (["endpoints"], "selector run=web matches 0 pods"),
+        (["endpoints", "load_balancer"], "selector run=web matches 0 pods and the load balancer has no address"),
+        ([], ""),
+    ],
+)
+def test_assess_what_is_asked_for(wait_for: list[str], waiting_for: str) -> None:
+    progress = endpoints.assess(service(type="LoadBalancer"), [], [], wait_for)
+    assert progress.waiting_for == waiting_for
+
+
 def test_join_says_for_each_address_whose_it_is() -> None:
     slices = [
         piece(

@@ -287,6 +287,42 @@ def test_undo_to_the_present_revision_is_nothing():
     assert undo(deployment(), SETS, 2)[0] == {}
 
 
+def mounting(page, leaf, **annotations):
+    volumes = [{"name": "config", "configMap": {"name": page}}]
+    volumes += [{"name": "tls", "secret": {"secretName": leaf, "defaultMode": 420}}] if leaf else []
+    metadata = {"labels": {"run": "web"}, "annotations": annotations}
+    return {"metadata": metadata, "spec": {"containers": ["c"], "volumes": volumes}}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "goes_back_to", "mounts"),
+    [
+        # the page was changed: back to it, with today's leaf
+        ([mounting("a", "leaf-1")], 1, ["a", "leaf-2"]),
+        # the leaf alone was replaced since, or pods were restarted: that is no configuration to go back to
+        ([mounting("a", "leaf-0"), mounting("b", "leaf-1")], 1, ["a", "leaf-2"]),
+        ([mounting("a", "leaf-0"), mounting("b", "leaf-2", restarted="yes")], 1, ["a", "leaf-2"]),
+        # before there was a leaf
+        ([mounting("a", "")], 1, ["a"]),
+        ([mounting("b", "leaf-0"), mounting("b", "leaf-1")], None, []),
+    ],
+)
+def test_undo_with_the_secrets_of_today(earlier, goes_back_to, mounts):
+    present = len(earlier) + 1
+    now = deployment(template=mounting("b", "leaf-2"))
+    now["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = str(present)
+    sets = [replica_set(f"r{number}", number, template) for number, template in enumerate(earlier, 1)]
+    if goes_back_to is None:
+        with pytest.raises(OptionError, match=f"present is {present}"):
+            undo(now, sets, None, keep_secrets=True)
+        return
+    patch, reason = undo(now, sets, None, keep_secrets=True)
+    volumes = patch["spec"]["template"]["spec"]["volumes"]
+    names = [(v.get("configMap") or {}).get("name") or v["secret"]["secretName"] for v in volumes]
+    assert names == mounts
+    assert reason == f"back from revision {present} to {goes_back_to}"
+
+
 @pytest.mark.parametrize(("sets", "to"), [(SETS, 7), ([replica_set("new", 2)], None), ([], None)])
 def test_undo_to_what_is_not_kept_says_what_is(sets, to):
     with pytest.raises(OptionError, match="present is 2"):

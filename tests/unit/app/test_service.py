@@ -212,7 +212,7 @@ def test_every_option_that_is_a_field_is_in_the_table_above() -> None:
     [table] = [mark for mark in test_every_option_has_its_field.pytestmark if mark.name == "parametrize"]  # type: ignore[attr-defined]
     tried = {option for given, _spec in table.args[1] for option in given}
     about_the_run = {"name", "namespace", "state", "deployment", "labels", "annotations"}
-    about_the_run |= {"force_conflicts", "wait", "wait_timeout"}
+    about_the_run |= {"force_conflicts", "wait", "wait_for", "wait_timeout"}
     assert tried == OPTIONS.keys() - about_the_run
 
 

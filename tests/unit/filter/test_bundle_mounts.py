@@ -1,0 +1,71 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.plumbline.kubernetes.plugins.filter.bundle_mounts import FilterModule
+
+bundle_mounts = FilterModule().filters()["bundle_mounts"]
+
+MAP = {"configMap": {"name": "bundle"}}
+OTHER_NAME = {"configMap": {"name": "bundle", "items": [{"key": "ca.crt", "path": "tls/roots.pem"}]}}
+WITHOUT = {"configMap": {"name": "bundle", "items": [{"key": "other", "path": "other"}]}}
+PROJECTED = {"projected": {"sources": [{"secret": {"name": "x"}}, {"configMap": {"name": "bundle"}}]}}
+
+
+def pod(volume: dict[str, t.Any], state: str = "running", metadata: t.Any = None, **mount: str) -> dict[str, t.Any]:
+    mounts = [{"name": "ca", "mountPath": "/etc/ca", **mount}, {"name": "elsewhere", "mountPath": "/x"}]
+    return {
+        "metadata": {"name": "web", "namespace": "shop", **(metadata or {})},
+        "spec": {"containers": [{"name": "c", "volumeMounts": mounts}], "volumes": [{"name": "ca", **volume}]},
+        "status": {"containerStatuses": [{"name": "c", "state": {state: {}}}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "file", "follows"),
+    [
+        (pod(MAP), "/etc/ca/ca.crt", True),
+        (pod(MAP, mountPath="/etc/ca/"), "/etc/ca/ca.crt", True),
+        (pod(OTHER_NAME), "/etc/ca/tls/roots.pem", True),
+        (pod(PROJECTED), "/etc/ca/ca.crt", True),
+        (pod(MAP, subPath="ca.crt", mountPath="/ca.pem"), "/ca.pem", False),
+    ],
+)
+def test_file(given: dict[str, t.Any], file: str, follows: bool) -> None:
+    assert bundle_mounts([given], "bundle") == [
+        {"namespace": "shop", "pod": "web", "container": "c", "file": file, "follows": follows, "annotations": {}}
+    ]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pod(WITHOUT),
+        pod({"configMap": {"name": "another"}}),
+        pod({"emptyDir": {}}),
+        pod(MAP, state="waiting"),
+        pod(MAP, state="terminated"),
+        pod(MAP, metadata={"deletionTimestamp": "2026-11-23T12:00:00Z"}),
+        pod(MAP, subPath="another", mountPath="/ca.pem"),
+        {"metadata": {"name": "bare", "namespace": "shop"}, "spec": {"containers": [{"name": "c"}]}},
+    ],
+)
+def test_no_file(given: dict[str, t.Any]) -> None:
+    assert bundle_mounts([given], "bundle") == []
+
+
+def test_annotations_tell_which_roll_out_it_is_of() -> None:
+    (found,) = bundle_mounts([pod(MAP, metadata={"annotations": {"a": "b"}})], "bundle")
+    assert found["annotations"] == {"a": "b"}
+
+
+def test_what_is_no_list_is_refused() -> None:
+    with pytest.raises(AnsibleFilterError, match="expected a list of pods, got str"):
+        bundle_mounts("pods", "bundle")
