@@ -29,6 +29,7 @@ from . import names, probe
 from .checks import judge
 from .checks.dns import CACHE_SECONDS
 from .checks.environment import command, containers_to_read, parse
+from .diagnose.causes import diagnose, missing_service
 from .facts import Facts
 from .gather import gather
 from .look import DNS, ENDPOINTS, EnvironmentReading, Look, Observation, Stored, observation
@@ -95,7 +96,8 @@ def _no_service(cluster: Cluster, question: Question) -> Report:
         object=subject,
         cause=cause,
     )
-    return Report(subject, cluster.label, (finding,))
+    causes = missing_service(finding) if question.causes else None
+    return Report(subject, cluster.label, (finding,), causes=causes)
 
 
 class _Session:
@@ -229,7 +231,8 @@ class _Session:
         findings = tuple(current.close())
         nodes = tuple(dict.fromkeys(v.node for v in current.look.plan.vantages if current.look.works(v)))
         seen = topology(current.look)
-        return Report(self.service.label, self.cluster.label, findings, nodes, number, topology=seen)
+        causes = diagnose(current.look, findings) if self.question.causes else None
+        return Report(self.service.label, self.cluster.label, findings, nodes, number, topology=seen, causes=causes)
 
     # ----- one look
 

@@ -16,7 +16,15 @@ from .ports import tcp_ports
 from .question import Question
 from .reach import connections_per_client, reachable, ready_or_serving
 from .scope import EXCHANGE, TLS_EXCHANGE, Probe, Scope, Task, Vantage
-from .snapshot import Node, ServicePort, Snapshot, family_of, host_port
+from .snapshot import (
+    Node,
+    ServicePort,
+    Snapshot,
+    belongs_in_endpoints,
+    family_of,
+    host_port,
+    target_port,
+)
 
 # Seconds for everything that one client does.
 BUDGET = 12.0
@@ -24,6 +32,8 @@ BUDGET = 12.0
 MOST_NODE_PORT_TARGETS = 8
 # Endpoints that every client tries directly at most; more are sampled evenly.
 MOST_DIRECT = 200
+# Pods that every client tries at further ports, at most.
+MOST_TELLING = 20
 # Connections to the cluster IP of a Service whose session affinity sends them all to one endpoint anyway.
 AFFINITY_CONNECTIONS = 3
 
@@ -53,6 +63,8 @@ def plan(question: Question, snapshot: Snapshot, clients: t.Sequence[Node]) -> P
         probes += control_probes(scope, vantage)
         if data_path:
             probes += direct_probes(scope, vantage) + cluster_ip_probes(scope, vantage, node)
+        if data_path and question.causes:
+            probes += telling_probes(scope, vantage)
         if data_path and "http" in question.layers:
             probes += by_name_probes(scope, vantage, node) + node_port_probes(scope, vantage)
         if "dns" in question.layers:
@@ -158,6 +170,28 @@ def direct_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
                 if task["type"] == "https" and vantage.node == scope.clients[0].name:
                     task["try_below"] = True
                 probes.append(Probe("direct", vantage, f"direct/{port.port}/{target}", task, target, port, endpoint))
+    return probes
+
+
+def telling_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
+    """What tells causes apart: pods that are not ready at their target ports, and pods at other ports they declare.
+
+    An application that answers although its pod is not ready has a wrong readiness probe; one that answers at a
+    declared port has a Service with a wrong targetPort.
+    """
+    service, probes = scope.service, []
+    ready = {endpoint.pod_uid for endpoint in scope.snapshot.endpoints if endpoint.ready}
+    for pod in [pod for pod in scope.snapshot.pods if belongs_in_endpoints(pod) and not pod.terminating][:MOST_TELLING]:
+        targets = {number for port in tcp_ports(service) if (number := target_port(pod, port)) is not None}
+        for address in pod.ips[:1]:
+            wanted = [("declared", number) for number in sorted(pod.declared("TCP") - targets)]
+            wanted += [("unready", number) for number in sorted(targets) if pod.uid not in ready]
+            for purpose, number in wanted:
+                task = {"type": "tcp", "address": address, "port": number, "timeout": EXCHANGE}
+                target = host_port(address, number)
+                probes.append(
+                    Probe(purpose, vantage, f"{purpose}/{target}", task, target, node=pod.node, label=pod.name)
+                )
     return probes
 
 

@@ -149,6 +149,7 @@ class Question:
         ask: whether clients may be started to ask; else the API alone is judged.
         workload: the clients' own workload, e.g. `Deployment shop`; empty where none is given.
         logs: of which containers log lines may be read: `none`, `dns` or `all`.
+        causes: whether to say what is the cause of what; takes some further probes.
     """
 
     namespace: str
@@ -167,6 +168,7 @@ class Question:
     ask: bool = True
     workload: str = ""
     logs: str = "dns"
+    causes: bool = False
 
     @property
     def probes(self) -> bool:

@@ -17,6 +17,9 @@ from datetime import datetime
 
 from ..kube.errors import OptionError, one_line
 
+if t.TYPE_CHECKING:
+    from .diagnose.causes import Cause
+
 PASS, FAIL, WARN, SKIPPED, INCONCLUSIVE = "pass", "fail", "warn", "skipped", "inconclusive"
 STATUSES = (PASS, FAIL, WARN, SKIPPED, INCONCLUSIVE)
 
@@ -135,6 +138,7 @@ class Report:
         elapsed: seconds.
         started: when it began.
         topology: who was asked, by whom, which way, and what came of it (see :mod:`.topology`).
+        causes: what is wrong first, and what follows from it; None where nobody asked for causes.
     """
 
     subject: str
@@ -145,6 +149,7 @@ class Report:
     elapsed: float = 0.0
     started: datetime | None = None
     topology: t.Mapping[str, t.Any] | None = None
+    causes: tuple[Cause, ...] | None = None
 
     @property
     def summary(self) -> dict[str, int]:
@@ -184,24 +189,45 @@ class Report:
             lines.append(f"and {short(list(first)[_CHECKS_IN_MESSAGE:])}")
         return f"{head}: " + " | ".join(lines)
 
+    @property
+    def verdict(self) -> str:
+        """The first cause as one line, with how many follow from it and how many more there are."""
+        if not self.causes:
+            return self.message
+        first, *others = self.causes
+        counts = ", ".join(f"{count} {status}" for status, count in self.summary.items() if count)
+        sides = f" (observed {short(first.observed)}; expected {short(first.expected)})"
+        parts = [f"{self.subject}: {first.title}{sides if first.observed is not None else ''}"]
+        parts += (
+            [one_line(f"fix: {first.fix.kubectl or first.fix.text}", 300)]
+            if first.fix.kubectl or first.fix.text
+            else []
+        )
+        parts.append(f"{first.confidence}; {len(first.consequences)} consequence(s); {counts}")
+        parts += [f"also: {one_line(other.title, 200)}" for other in others[:_CHECKS_IN_MESSAGE]]
+        return " | ".join(parts)
+
     def as_result(self) -> dict[str, t.Any]:
         """What a module returns: counts and violated findings only, since bulk data is slow to register."""
-        return {
+        found: dict[str, t.Any] = {
             "changed": False,
-            "msg": self.message,
+            "msg": self.verdict,
             "summary": self.summary,
             "findings": [finding.as_dict() for finding in self.violated[:_MOST_ITEMS]],
             "nodes": list(self.nodes),
             "elapsed": round(self.elapsed, 2),
         }
+        if self.causes is not None:
+            found["causes"] = [cause.as_dict() for cause in self.causes]
+        return found
 
     def as_document(self) -> dict[str, t.Any]:
         """Everything, for a file."""
-        return {
+        document: dict[str, t.Any] = {
             "version": 1,
             "subject": self.subject,
             "cluster": self.cluster,
-            "msg": self.message,
+            "msg": self.verdict,
             "summary": self.summary,
             "nodes": list(self.nodes),
             "rounds": self.rounds,
@@ -210,6 +236,9 @@ class Report:
             "findings": [finding.as_dict() for finding in self.findings],
             "topology": self.topology,
         }
+        if self.causes is not None:
+            document["causes"] = [cause.as_dict() for cause in self.causes]
+        return document
 
 
 def write(document: t.Mapping[str, t.Any], dest: str) -> None:

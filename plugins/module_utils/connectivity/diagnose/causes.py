@@ -1,0 +1,265 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change in any release.
+"""Causes: what is wrong first, what follows from it, what else it could be, and what would mend it."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import asdict, dataclass, replace
+from dataclasses import field as attribute
+
+from ..look import Look
+from ..result import FAIL, WARN, Finding, printable, short
+from .components import World, instance_of, kind_of, rank
+from .fixes import Fix, fix_for
+from .symptoms import Evidence, Symptom
+from .words import answers_unready, apart, headline
+
+CERTAIN, LIKELY, POSSIBLE = "certain", "likely", "possible"
+_MOST_CONSEQUENCES = 30
+_MOST_ALIKE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One thing that is wrong by itself.
+
+    Attributes:
+        id: the check that found it, or that saw its first consequence.
+        status: `fail` or `warn`.
+        title: one line.
+        component: which part it is, see :mod:`.components`.
+        confidence: `certain` (an object says so), `likely` (everything else on the way is acquitted), `possible`.
+        consequences: findings that need no cause of their own.
+        second: the next best explanation, and what would tell it from this one; empty where there is none.
+    """
+
+    id: str
+    status: str
+    title: str
+    component: str
+    object: str = ""
+    field: str = ""
+    observed: t.Any = None
+    expected: t.Any = None
+    why: str = ""
+    confidence: str = CERTAIN
+    evidence: t.Mapping[str, t.Any] = attribute(default_factory=dict)
+    consequences: tuple[Finding, ...] = ()
+    fix: Fix = attribute(default_factory=Fix)
+    second: tuple[str, str] = ("", "")
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """JSON form; every string is made safe to print."""
+        plain: dict[str, t.Any] = {
+            key: getattr(self, key)
+            for key in ("id", "status", "title", "component", "object", "field", "observed", "expected", "why")
+        }
+        plain["confidence"], plain["evidence"] = self.confidence, dict(self.evidence)
+        plain["consequences"] = [
+            {"id": finding.id, "object": finding.object, "message": finding.message}
+            for finding in self.consequences[:_MOST_CONSEQUENCES]
+        ]
+        plain["consequence_count"] = len(self.consequences)
+        plain["second"] = dict(zip(("title", "apart"), self.second, strict=True)) if self.second[0] else None
+        safe: dict[str, t.Any] = printable(plain)
+        # Lines that are meant to be copied stay whole.
+        safe["fix"] = asdict(self.fix)
+        return safe
+
+
+def diagnose(look: Look, findings: t.Sequence[Finding]) -> tuple[Cause, ...]:
+    """The causes behind `findings`, first cause first; empty when nothing is wrong.
+
+    Args:
+        look: the last look; its probes acquit and accuse.
+        findings: as they stand in the end: complaints are confirmed.
+    """
+    complaints = [finding for finding in findings if finding.complains]
+    if not complaints:
+        return ()
+    return _Court(look, complaints).causes()
+
+
+def missing_service(finding: Finding) -> tuple[Cause, ...]:
+    """The cause of everything where there is no such Service."""
+    return (replace(_cause_of("service", finding), fix=Fix(text=finding.cause)),)
+
+
+class _Court:
+    """One diagnosis."""
+
+    def __init__(self, look: Look, complaints: t.Sequence[Finding]) -> None:
+        self.look, self.complaints = look, complaints
+        self.world, self.evidence = World.of(look), Evidence(look)
+        self.stated = [(self.evidence.component(f), f) for f in complaints if self.evidence.component(f)]
+        self.accused = {component for component, finding in self.stated if finding.status == FAIL}
+        self.suspected = {component for component, _finding in self.stated}
+        self.roots: dict[str, Cause] = {}
+
+    def causes(self) -> tuple[Cause, ...]:
+        """Ranked."""
+        self._stated_roots()
+        left = [symptom for symptom in self.evidence.symptoms(self.complaints) if not self._explained(symptom)]
+        self._infer(left)
+        ranked = sorted(
+            self._merged(), key=lambda c: (c.status != FAIL, rank(c.component), -len(c.consequences), c.title)
+        )
+        return tuple(replace(cause, fix=fix_for(self.look, cause)) for cause in map(self._told_apart, ranked))
+
+    def _told_apart(self, cause: Cause) -> Cause:
+        """An application that answers although its pod is not ready is not the one to blame: its probe is."""
+        ports = answers_unready(self.look, instance_of(cause.component)) if kind_of(cause.component) == "ready" else []
+        if not ports:
+            return cause
+        title = (
+            f"{cause.title}, although it answers on port {short(ports)}: the readiness probe asks for something else"
+        )
+        return replace(cause, title=title, evidence={**cause.evidence, "answers": ports})
+
+    # ----- what objects say
+
+    def _stated_roots(self) -> None:
+        later: list[tuple[frozenset[str], Finding]] = []
+        for component, finding in sorted(self.stated, key=lambda item: (item[1].status != FAIL, rank(item[0]))):
+            above = self.world.above(component, self.accused, self.evidence.good)
+            if above:
+                later.append((above, finding))
+            elif component in self.roots:
+                self._consequence(component, finding)
+            else:
+                self.roots[component] = _cause_of(component, finding)
+        for above, finding in later:
+            self._attribute(above, finding)
+
+    def _attribute(self, above: t.Iterable[str], finding: Finding) -> bool:
+        """Put a finding under the first cause that explains it."""
+        for component in sorted(above, key=rank):
+            root = component if component in self.roots else self._root_of(component)
+            if root:
+                self._consequence(root, finding)
+                return True
+        return False
+
+    def _root_of(self, component: str) -> str:
+        above = self.world.above(component, self.roots, self.evidence.good)
+        return min(above, key=rank) if above else ""
+
+    def _consequence(self, component: str, finding: Finding) -> None:
+        cause = self.roots[component]
+        if finding not in cause.consequences:
+            self.roots[component] = replace(cause, consequences=(*cause.consequences, finding))
+
+    # ----- what probes saw
+
+    def _explained(self, symptom: Symptom) -> bool:
+        above = {s for s in symptom.suspects if s in self.suspected}
+        for suspect in symptom.suspects:
+            above |= self.world.above(suspect, self.suspected, self.evidence.good)
+        return self._attribute(above, symptom.finding)
+
+    def _infer(self, left: list[Symptom]) -> None:
+        """The fewest parts whose failure explains what is left, likeliest first."""
+        while left:
+            scores: dict[str, tuple[int, float]] = {}
+            for symptom in left:
+                for place, suspect in enumerate(symptom.suspects):
+                    count, places = scores.get(suspect, (0, 0.0))
+                    scores[suspect] = (count + 1, places + place)
+            order = sorted(scores, key=lambda s: (-scores[s][0], scores[s][1] / scores[s][0], rank(s)))
+            if not order:
+                for symptom in left:
+                    self._unexplained(symptom)
+                return
+            best = order[0]
+            mine = [symptom for symptom in left if best in symptom.suspects]
+            left = [symptom for symptom in left if best not in symptom.suspects]
+            self._convict(best, mine)
+
+    def _convict(self, component: str, symptoms: t.Sequence[Symptom]) -> None:
+        others = set.intersection(*(set(symptom.suspects) for symptom in symptoms)) - {component}
+        first = symptoms[0].finding
+        rival = min(others, key=lambda s: (symptoms[0].suspects.index(s), s)) if others else ""
+        cause = Cause(
+            id=first.id,
+            status=FAIL if any(symptom.finding.status == FAIL for symptom in symptoms) else WARN,
+            title=headline(self.look, component, first),
+            component=component,
+            object=first.object,
+            field=first.field,
+            observed=first.observed,
+            expected=first.expected,
+            why=first.cause,
+            confidence=POSSIBLE if rival else LIKELY,
+            evidence={"seen": list(dict.fromkeys(symptom.text for symptom in symptoms))[:20], **first.evidence},
+            second=(headline(self.look, rival, first), apart(self.look, component, rival)) if rival else ("", ""),
+        )
+        known = self.roots.get(component)
+        self.roots[component] = replace(cause, consequences=known.consequences) if known else cause
+        for symptom in symptoms:
+            self._consequence(component, symptom.finding)
+
+    def _unexplained(self, symptom: Symptom) -> None:
+        component = f"unknown/{symptom.finding.id}"
+        if component not in self.roots:
+            self.roots[component] = replace(_cause_of(component, symptom.finding), confidence=POSSIBLE)
+        else:
+            self._consequence(component, symptom.finding)
+
+    # ----- together
+
+    def _merged(self) -> list[Cause]:
+        """Causes of one kind that one check found on several objects are one cause."""
+        groups: dict[tuple[str, str, str], list[Cause]] = {}
+        for component, cause in self.roots.items():
+            alike = cause.title if not instance_of(component) else ""
+            groups.setdefault((cause.id, kind_of(component), alike), []).append(cause)
+        return [_merge(causes) for causes in groups.values()]
+
+
+def _merge(causes: t.Sequence[Cause]) -> Cause:
+    first = causes[0]
+    if len(causes) == 1:
+        return first
+    others = [cause.object or instance_of(cause.component) for cause in causes[1:]]
+    more = ", ".join(others[:_MOST_ALIKE]) + (
+        f" and {len(others) - _MOST_ALIKE} more" if len(others) > _MOST_ALIKE else ""
+    )
+    consequences = tuple(dict.fromkeys(_Keyed(f) for cause in causes for f in cause.consequences))
+    return replace(
+        first,
+        title=f"{first.title} (likewise {more})",
+        evidence={**first.evidence, "likewise": [cause.title for cause in causes[1:]]},
+        consequences=tuple(keyed.finding for keyed in consequences),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Keyed:
+    """A finding by its key: its evidence may be of a kind that has no hash."""
+
+    finding: Finding
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Keyed) and other.finding.key == self.finding.key
+
+    def __hash__(self) -> int:
+        return hash(self.finding.key)
+
+
+def _cause_of(component: str, finding: Finding) -> Cause:
+    return Cause(
+        id=finding.id,
+        status=finding.status,
+        title=finding.message,
+        component=component,
+        object=finding.object,
+        field=finding.field,
+        observed=finding.observed,
+        expected=finding.expected,
+        why=finding.cause,
+        evidence=finding.evidence,
+    )

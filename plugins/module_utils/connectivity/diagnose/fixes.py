@@ -1,0 +1,147 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change in any release.
+"""What would mend a cause: as a sentence, as a kubectl line, as a task, and, where it is safe, as an action."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import typing as t
+from dataclasses import dataclass, field
+
+from ..look import Look
+from .components import instance_of, kind_of
+from .words import listening
+
+if t.TYPE_CHECKING:
+    from .causes import Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A change that the module `remediate` may make.
+
+    Attributes:
+        verb: `patch` a Service's spec, or `restart` a Deployment.
+        name: of the object, in the Service's namespace.
+        patch: strategic merge patch.
+    """
+
+    verb: str
+    name: str
+    patch: t.Mapping[str, t.Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """How to mend it; fields that do not apply are empty."""
+
+    text: str = ""
+    kubectl: str = ""
+    task: str = ""
+    action: Action | None = None
+
+
+def fix_for(look: Look, cause: Cause) -> Fix:
+    """The fix of a cause."""
+    given = str(cause.evidence.get("fix") or "")
+    maker = _MAKERS.get(kind_of(cause.component))
+    fix = maker(look, cause) if maker else None
+    if fix is None:
+        return Fix(text=cause.why, kubectl=given)
+    return fix if fix.kubectl or not given else Fix(fix.text or cause.why, given, fix.task, fix.action)
+
+
+def _patched(look: Look, patch: t.Mapping[str, t.Any], text: str, options: t.Mapping[str, t.Any]) -> Fix:
+    name, namespace = look.question.name, look.question.namespace
+    body = shlex.quote(json.dumps({"spec": patch}, separators=(",", ":")))
+    return Fix(
+        text,
+        f"kubectl patch service {name} -n {namespace} -p {body}",
+        _task("service", {"name": name, "namespace": namespace, **options}),
+        Action("patch", name, {"spec": patch}),
+    )
+
+
+def _task(module: str, options: t.Mapping[str, t.Any]) -> str:
+    lines = [f"- plumbline.kubernetes.{module}:"]
+    # JSON is YAML, and quotes whatever must be quoted.
+    lines += [f"    {key}: {value if _is_plain(value) else json.dumps(value)}" for key, value in options.items()]
+    return "\n".join(lines)
+
+
+def _is_plain(value: t.Any) -> bool:
+    return isinstance(value, str) and value.replace("-", "").isalnum() and not value.isdigit()
+
+
+def _selector(look: Look, cause: Cause) -> Fix | None:
+    """The labels of the nearest pods; only where one workload is the nearest."""
+    wanted = cause.evidence.get("selector")
+    if not isinstance(wanted, dict) or not wanted:
+        return None
+    selector = {str(key): str(value) for key, value in wanted.items()}
+    # A merge patch keeps the keys that it does not name: those that go away are set to null.
+    gone = {key: None for key, _value in look.service.selector if key not in selector}
+    return _patched(
+        look, {"selector": {**selector, **gone}}, "select the labels that the pods have", {"selector": selector}
+    )
+
+
+def _port(look: Look, cause: Cause) -> Fix | None:
+    number, wanted = instance_of(cause.component), cause.evidence.get("target_port")
+    port = next((p for p in look.service.ports if str(p.port) == number), None)
+    open_ = listening(look)
+    target = wanted or (open_[0] if len(open_) == 1 else None)
+    if port is None or target is None:
+        return None
+    change: dict[str, t.Any] = {"port": port.port, "protocol": port.protocol, "targetPort": target}
+    option = {"port": port.port, "target_port": target, **({"name": port.name} if port.name else {})}
+    return _patched(look, {"ports": [change]}, f"lead port {port.label} to {target}", {"ports": [option]})
+
+
+def _environment(look: Look, cause: Cause) -> Fix | None:
+    pod = next((p for p in look.after.pods if p.name == instance_of(cause.component)), None)
+    kind, _space, name = (pod.owner if pod else "").partition(" ")
+    if kind != "Deployment":
+        return None
+    return _restart(
+        look, name, "restart the pods, so that the kubelet gives them the variables of the Service as it is"
+    )
+
+
+def _served(look: Look, _cause: Cause) -> Fix | None:
+    owners = {pod.owner for pod in look.after.pods if pod.owner.startswith("Deployment ")}
+    if len(owners) != 1:
+        return None
+    name = owners.pop().partition(" ")[2]
+    return _restart(look, name, "restart the pods, so that they load the certificate that is stored")
+
+
+def _restart(look: Look, name: str, text: str) -> Fix:
+    namespace = look.question.namespace
+    return Fix(
+        text,
+        f"kubectl rollout restart deployment/{name} -n {namespace}",
+        _task("rollout", {"name": name, "namespace": namespace, "action": "restart"}),
+        Action("restart", name),
+    )
+
+
+def _proxy(_look: Look, cause: Cause) -> Fix:
+    node = instance_of(cause.component)
+    return Fix(
+        "look at the service proxy of that node, and start it anew",
+        f"kubectl delete pod -n kube-system -l k8s-app=kube-proxy --field-selector spec.nodeName={node}",
+    )
+
+
+_MAKERS: dict[str, t.Callable[[Look, Cause], Fix | None]] = {
+    "selector": _selector,
+    "port": _port,
+    "environment": _environment,
+    "served": _served,
+    "proxy": _proxy,
+}

@@ -1,0 +1,247 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change in any release.
+"""From findings to symptoms: which parts could be at fault for what was seen, and which ones are proven good.
+
+A probe that was answered acquits everything on its way. One that was not accuses all the rest of its way together: at
+least one of those parts is broken. (Consistency-based diagnosis: J. de Kleer and B. Williams, Diagnosing multiple
+faults, Artificial Intelligence 32, 1987.)
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ..look import Look, Observation
+from ..result import Finding
+from ..scope import Probe
+from ..snapshot import Endpoint
+
+Seen = tuple[Probe, Observation]
+
+# Findings that judge an object by what the API, the served certificate or the container's variables say: id -> what
+# they accuse. `{pod}` is the pod of the finding's object.
+STATED: dict[str, str] = {
+    "SV-01": "service",
+    "SV-04": "selector",
+    "SV-05": "selector",
+    "SV-09": "port/{port}",
+    "EP-01": "controller",
+    "EP-02": "controller",
+    "EP-05": "controller",
+    "EP-06": "controller",
+    "WL-11": "workload",
+    "EV-01": "environment/{pod}",
+    "EV-02": "environment/{pod}",
+    "EV-03": "environment/{pod}",
+    "EV-04": "environment/{pod}",
+    "EV-06": "environment/{pod}",
+    "DN-13": "dns/service",
+    "DN-14": "dns/servers",
+    "DN-11": "resolver",
+    "TL-01": "certificate",
+    "TL-02": "certificate",
+    "TL-03": "certificate",
+    "TL-04": "certificate",
+    "TL-05": "certificate",
+    "TL-06": "certificate",
+    "TL-07": "certificate",
+    "TL-08": "certificate",
+    "TL-09": "certificate",
+    "TL-10": "trust",
+    "TL-13": "served",
+    "TL-14": "served",
+    "TL-15": "served",
+    "TL-17": "clock",
+    "TL-22": "certificate",
+    "DP-09": "port/{port}",
+    "DP-08": "content/{pod}",
+    "EP-13": "selector",
+}
+
+# Findings about one way of asking: id -> purpose of its probes.
+WAYS: dict[str, str] = {
+    "EP-11": "direct",
+    "DP-01": "direct",
+    "TL-11": "",
+    "DP-03": "cluster_ip",
+    "DP-04": "name",
+    "NP-02": "node_port",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Symptom:
+    """One failure of one client, with the parts that could be at fault for it.
+
+    Attributes:
+        finding: what it was reported as.
+        suspects: the parts that are not acquitted, likeliest first; empty where nothing is known.
+        text: who could not reach what.
+    """
+
+    finding: Finding
+    suspects: tuple[str, ...]
+    text: str
+
+
+class Evidence:
+    """What the probes acquit and accuse."""
+
+    def __init__(self, look: Look) -> None:
+        self.look = look
+        self.good = self._acquitted()
+
+    def component(self, finding: Finding) -> str:
+        """What a finding accuses by itself; empty where it only saw a failure, or gives advice."""
+        if finding.component or finding.id not in STATED:
+            return finding.component
+        pod = next((p.name for p in self.look.after.pods if finding.object.startswith(p.label)), "")
+        pattern = STATED[finding.id]
+        if "{pod}" in pattern:
+            return pattern.replace("{pod}", pod).rstrip("/")
+        return pattern.replace("{port}", self._port_of(finding))
+
+    def _port_of(self, finding: Finding) -> str:
+        for port in self.look.service.ports if self.look.after.service else ():
+            if port.label in finding.message or f":{port.port}" in finding.field:
+                return str(port.port)
+        for probe in self.look.plan.probes:
+            if probe.port and probe.target == finding.field:
+                return str(probe.port.port)
+        return ""
+
+    # ----- what works
+
+    def _acquitted(self) -> frozenset[str]:
+        look = self.look
+        good = {"endpoints"} if any(endpoint.ready for endpoint in look.after.endpoints) else set()
+        for purpose in ("direct", "unready", "cluster_ip", "node_port", "dns", "resolve"):
+            for probe, found in look.seen(purpose):
+                if found.answered:
+                    good |= self._proven(probe)
+        return frozenset(good)
+
+    def _proven(self, probe: Probe) -> set[str]:
+        """What an answer to a probe proves."""
+        node, endpoint = probe.vantage.node, probe.endpoint
+        if endpoint and probe.purpose == "dns":
+            return {f"dns/server/{endpoint.pod}", "dns/servers"}
+        if endpoint:
+            return set(self._way(probe, endpoint))
+        if probe.purpose == "unready":
+            return {f"answer/{probe.label}/{probe.task['port']}"}
+        return {
+            "cluster_ip": {f"proxy/{node}", "proxies"},
+            "node_port": {f"proxy/{probe.node}", "nodeport"},
+            "dns": {"dns/service", "dns/servers"},
+            "resolve": {f"resolver/{node}"},
+        }[probe.purpose]
+
+    def _way(self, probe: Probe, endpoint: Endpoint) -> list[str]:
+        """What a connection from a client to an endpoint's own address passes."""
+        number = probe.task.get("port")
+        way = [f"answer/{endpoint.pod or endpoint.address}/{number}"]
+        if probe.port:
+            way.append(f"port/{probe.port.port}")
+        if endpoint.node and endpoint.node != probe.vantage.node:
+            way += [f"network/{endpoint.node}", f"network/{probe.vantage.node}"]
+        return way
+
+    # ----- what does not
+
+    def symptoms(self, findings: t.Sequence[Finding]) -> list[Symptom]:
+        """The failures behind those findings that do not accuse anything by themselves."""
+        found: list[Symptom] = []
+        for finding in findings:
+            if finding.complains and not self.component(finding):
+                found += self._of(finding)
+        return found
+
+    def _of(self, finding: Finding) -> list[Symptom]:
+        if finding.id in WAYS:
+            return self._of_way(finding)
+        if finding.id == "EP-12":
+            nodes = finding.field.rpartition(" from ")[2].split(",")
+            return [Symptom(finding, (f"proxy/{node}",), f"from {node}") for node in nodes]
+        if finding.id == "IN-08":
+            node = finding.object.rpartition(" ")[2]
+            return [Symptom(finding, self._left((f"proxy/{node}", f"network/{node}")), f"from {node}")]
+        if finding.layer == "dns":
+            return self._of_names(finding)
+        if finding.id == "EP-03":
+            return [Symptom(finding, ("endpoints",), finding.message)]
+        return [Symptom(finding, (), finding.message)]
+
+    def _of_way(self, finding: Finding) -> list[Symptom]:
+        purposes = (WAYS[finding.id],) if WAYS[finding.id] else ("direct", "cluster_ip", "name", "node_port")
+        found = []
+        for purpose in purposes:
+            for probe, seen in self.look.seen(purpose):
+                if probe.target == finding.field and seen.failures:
+                    text = f"from {probe.vantage.label} to {probe.target}: {', '.join(sorted(seen.failures))}"
+                    found.append(Symptom(finding, self._left(self._suspects(probe, seen)), text))
+        return found or [Symptom(finding, ("endpoints",), finding.message)]
+
+    def _left(self, suspects: t.Iterable[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(suspect for suspect in suspects if suspect not in self.good))
+
+    def _suspects(self, probe: Probe, seen: Observation) -> list[str]:
+        if probe.purpose == "direct" and probe.endpoint:
+            return self._direct(probe, seen, probe.endpoint)
+        if probe.purpose == "name" and "name" in seen.failures:
+            return [f"resolver/{probe.vantage.node}", "dns", "dns/servers", "dns/service"]
+        return self._through_proxy(probe, seen)
+
+    def _direct(self, probe: Probe, seen: Observation, endpoint: Endpoint) -> list[str]:
+        way = self._way(probe, endpoint)
+        between = [f"between/{probe.vantage.node}/{endpoint.node}"] if endpoint.node != probe.vantage.node else []
+        if "timeout" in seen.failures or "unreachable" in seen.failures:
+            # Lost packets: the road before the house.
+            return [*way[2:], *between, f"node/{endpoint.node}", *way[1::-1]]
+        # Refused or reset: somebody answered. A target port that the pods do not declare is the usual mistake.
+        return [*(way[1::-1] if self._undeclared(probe, endpoint) else way[:2]), *way[2:], *between]
+
+    def _undeclared(self, probe: Probe, endpoint: Endpoint) -> bool:
+        pod = self.look.after.pod(endpoint.pod_uid)
+        declared = pod.declared("TCP") if pod else frozenset()
+        return bool(declared) and probe.task.get("port") not in declared
+
+    def _through_proxy(self, probe: Probe, seen: Observation) -> list[str]:
+        """A cluster IP, name or NodePort: its endpoints where they fail directly as well, else the proxy."""
+        direct = [
+            (other, found)
+            for other, found in self.look.seen("direct")
+            if other.vantage == probe.vantage and other.port == probe.port
+        ]
+        bad = [(other, found) for other, found in direct if found.failures and other.endpoint]
+        members = [s for other, found in bad if other.endpoint for s in self._direct(other, found, other.endpoint)]
+        node = probe.node or probe.vantage.node
+        proxy = [f"proxy/{node}", "nodeport" if probe.purpose == "node_port" else "proxies"]
+        far = [f"network/{node}"] if probe.node and probe.node != probe.vantage.node else []
+        if bad and len(bad) == len(direct):
+            return members
+        if bad and seen.answered:
+            return members + proxy
+        if not direct:
+            port = [f"port/{probe.port.port}"] if probe.port else []
+            return [*port, *proxy, *far]
+        return proxy + far
+
+    def _of_names(self, finding: Finding) -> list[Symptom]:
+        """DNS: a server, the way to it, or the client's own resolver."""
+        look = self.look
+        nodes = [v.node for v in look.plan.vantages if v.label in finding.message + str(finding.observed)]
+        if finding.id == "DN-16":
+            return [Symptom(finding, self._left((f"dns/server/{finding.field.partition(' ')[0]}",)), finding.message)]
+        servers = [found for probe, found in look.seen("dns") if probe.endpoint]
+        if servers and not any(found.ok for found in servers):
+            return [Symptom(finding, ("dns/servers",), finding.message)]
+        if finding.id == "DN-22":
+            ways = [f"proxy/{node}" for node in nodes] if len(nodes) == 1 else ["dns/service", "proxies"]
+            return [Symptom(finding, self._left(ways) or ("dns/service",), finding.message)]
+        suspects = self._left((*(f"resolver/{node}" for node in nodes), "dns/service", "dns"))
+        return [Symptom(finding, suspects, finding.message)]
