@@ -34,6 +34,11 @@ VENV_STEPS = [
     Step("python packages", environment.install_packages, seconds=90),
     Step("collections", environment.install_collections, after=("python packages",), seconds=20),
 ]
+# Programs that judge our certificates from outside.
+JUDGE_STEPS = [
+    Step("sslyze", environment.install_sslyze, after=("python packages",), seconds=15),
+    Step("gnutls", environment.install_gnutls, seconds=20),
+]
 
 
 @contextlib.contextmanager
@@ -53,7 +58,8 @@ def up() -> None:
     with alone():
         if sys.platform != "linux":
             raise Missing(f"this needs Linux, not {sys.platform}")
-        run([*VENV_STEPS, Step("docker", start_docker, seconds=60), *images.plan(), *balancer.plan()], LOGS)
+        steps = [*VENV_STEPS, *JUDGE_STEPS, Step("docker", start_docker, seconds=60)]
+        run([*steps, *images.plan(), *balancer.plan()], LOGS)
         if not images.are_ready():
             print(f"The registry broke off ({LOGS}/images-from-the-registry.log): building the images", flush=True)
             run(images.build_plan(), LOGS)
@@ -83,7 +89,7 @@ def write_variables() -> None:
 
 def venv() -> None:
     with alone():
-        run(VENV_STEPS, LOGS)
+        run([*VENV_STEPS, *JUDGE_STEPS], LOGS)
 
 
 def down() -> None:

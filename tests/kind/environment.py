@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -16,6 +17,7 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
+import host
 from steps import Missing, Shell
 from versions import HERE, VERSIONS
 
@@ -28,18 +30,20 @@ USED = {
 }
 REQUIREMENTS = ("requirements.txt", "constraints.txt")
 INSTALLED = VENV / "installed"  # what was asked for when the environment was made
+SSLYZE = VENV / "sslyze"
+SSLYZE_REQUIREMENTS = "tests/judges/requirements.txt"
 
 
-def wanted() -> str:
+def wanted(*names: str) -> str:
     digest = hashlib.sha256(sys.version.encode())
-    for name in REQUIREMENTS:
+    for name in names:
         digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()
 
 
 def install_packages(shell: Shell) -> None:
     python = VENV / "bin/python"
-    if INSTALLED.exists() and INSTALLED.read_text() == wanted() and python.exists():
+    if INSTALLED.exists() and INSTALLED.read_text() == wanted(*REQUIREMENTS) and python.exists():
         return
     if importlib.util.find_spec("ensurepip") is None:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -47,7 +51,25 @@ def install_packages(shell: Shell) -> None:
     if not python.exists() or same_python(shell, python) is False:
         shell.run(sys.executable, "-m", "venv", "--clear", VENV)
     shell.run(python, "-m", "pip", "install", "--disable-pip-version-check", "-r", ROOT / "requirements.txt", cwd=ROOT)
-    INSTALLED.write_text(wanted())
+    INSTALLED.write_text(wanted(*REQUIREMENTS))
+
+
+def install_sslyze(shell: Shell) -> None:
+    """Beside the other packages, since it needs an older cryptography than they do."""
+    mark = SSLYZE / "installed"
+    if mark.exists() and mark.read_text() == wanted(SSLYZE_REQUIREMENTS):
+        return
+    shutil.rmtree(SSLYZE, ignore_errors=True)
+    pip = (VENV / "bin/python", "-m", "pip", "install", "--disable-pip-version-check", "--no-deps")
+    shell.run(*pip, "--target", SSLYZE, "-r", ROOT / SSLYZE_REQUIREMENTS)
+    mark.write_text(wanted(SSLYZE_REQUIREMENTS))
+
+
+def install_gnutls(shell: Shell) -> None:
+    """Where we may. Elsewhere the tests that need it say so and are skipped."""
+    if not shutil.which("certtool"):
+        with contextlib.suppress(Missing):
+            host.install_packages(shell, "gnutls-bin")
 
 
 def same_python(shell: Shell, python: Path) -> bool:

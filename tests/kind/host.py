@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -26,6 +27,7 @@ PIDFILE = ENGINE / "dockerd.pid"
 ENGINE_LOG = CACHE / "log/dockerd.log"
 ENGINE_PACKAGES = ("docker.io", "containerd", "runc", "iptables", "jq")
 CAP_SYS_RESOURCE = 24
+PACKAGES = threading.Lock()  # steps run side by side, apt-get does not
 
 
 def ask(*command: str, seconds: float = 30) -> str | None:
@@ -84,9 +86,10 @@ def install_packages(shell: Shell, *names: str) -> None:
     if not shutil.which("apt-get"):
         raise Missing(f"{', '.join(names)}: please install (there is no apt-get here to do it)")
     apt = (*as_root(f"installing {', '.join(names)}"), "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q")
-    with contextlib.suppress(Missing):  # one source of many may be out of reach
-        shell.run(*apt, "update")
-    shell.run(*apt, "install", "--yes", "--no-install-recommends", *names)
+    with PACKAGES:
+        with contextlib.suppress(Missing):  # one source of many may be out of reach
+            shell.run(*apt, "update")
+        shell.run(*apt, "install", "--yes", "--no-install-recommends", *names)
 
 
 # --- Docker engine
