@@ -42,6 +42,16 @@ options:
       labels:
         description: Further labels, for network policies to judge it by. No selector of a workload may match them.
         type: dict
+      workload:
+        description:
+          - The clients' own workload in this namespace, for example V(Deployment shop). Kinds are V(Deployment),
+            V(StatefulSet) and V(DaemonSet).
+          - Network policies are judged by its labels. With the check V(client), so are its DNS settings, hosts entries,
+            proxies and its membership of a mesh.
+          - When O(client.labels) are not given, the probe pod wears its labels, without those that a selector in
+            the namespace asks for. Where a policy would tell the two apart, nothing is asked and the API alone is
+            judged.
+        type: str
       service_account:
         description: Service account it runs as. Its token is not mounted.
         type: str
@@ -109,6 +119,21 @@ options:
           - The workload that all selected pods must belong to, for example V(Deployment my-nginx). By default that is
             not judged, since two workloads may share a Service on purpose.
         type: str
+      refused_from:
+        description:
+          - Clients that must not reach the Service. Judged by the network policies, with the check V(policy).
+          - That policies forbid it does not prove that the network enforces them.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          namespace:
+            description: Their namespace. By default that of the Service.
+            type: str
+          labels:
+            description: Their labels.
+            type: dict
+            default: {}
   cluster_domain:
     description: The DNS domain of the cluster. By default the one in the search list of the probe pod.
     type: str
@@ -126,6 +151,30 @@ options:
         accused, and DNS caches alone may take 30 s of that.
     type: int
     default: 60
+  waivers:
+    description:
+      - Complaints that are accepted for a time. They are reported as skipped, with the reason.
+      - From the day after O(waivers[].until) the complaint counts again, and a warning says that the waiver has expired.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      id:
+        description: Id of the check, for example V(TL-06).
+        type: str
+        required: true
+      object:
+        description: The object of the complaint, for example V(Pod demo/web-*). Shell wildcards.
+        type: str
+        default: "*"
+      until:
+        description: The last day, in the form V(2026-12-31), by UTC.
+        type: str
+        required: true
+      reason:
+        description: Why it is accepted.
+        type: str
+        required: true
   fail_on:
     description:
       - How bad a finding must be to fail the task.

@@ -11,14 +11,19 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ..kube.errors import OptionError
+from .waivers import Waiver, waiver
 
 LAYERS = ("endpoints", "environment", "dns", "http")
 # Layers that are judged by the surroundings alone, without a probe.
 SURROUNDINGS = ("workload", "service", "policy", "client", "infrastructure")
 
+# Kinds of the clients' own workload.
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
+
 _CLIENT: dict[str, dict[str, t.Any]] = {
     "namespace": {"type": "str"},
     "labels": {"type": "dict"},
+    "workload": {"type": "str"},
     "service_account": {"type": "str"},
     "image": {"type": "str", "default": "python:3.14"},
     "image_pull_policy": {"type": "str", "choices": ["Always", "IfNotPresent", "Never"], "default": "IfNotPresent"},
@@ -35,6 +40,19 @@ _EXPECT: dict[str, dict[str, t.Any]] = {
     "ready_endpoints": {"type": "int"},
     "min_nodes": {"type": "int"},
     "owner": {"type": "str"},
+    "refused_from": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"namespace": {"type": "str"}, "labels": {"type": "dict", "default": {}}},
+    },
+}
+
+_WAIVER: dict[str, dict[str, t.Any]] = {
+    "id": {"type": "str", "required": True},
+    "object": {"type": "str", "default": "*"},
+    "until": {"type": "str", "required": True},
+    "reason": {"type": "str", "required": True},
 }
 
 _TLS: dict[str, dict[str, t.Any]] = {
@@ -57,6 +75,13 @@ TLS_OPTION: dict[str, dict[str, t.Any]] = {
     },
 }
 
+# Further options of `diagnose`.
+DIAGNOSE_OPTIONS: dict[str, dict[str, t.Any]] = {
+    "probe": {"type": "bool", "default": True},
+    "read_logs": {"type": "str", "choices": ["none", "dns", "all"], "default": "dns"},
+    "baseline": {"type": "path"},
+}
+
 # Argument spec that the five judging modules share; `verify` adds `checks`.
 OPTIONS: dict[str, dict[str, t.Any]] = {
     "name": {"type": "str", "required": True, "aliases": ["service"]},
@@ -70,6 +95,7 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "dns_service": {"type": "str", "default": "kube-system/kube-dns"},
     "max_pods": {"type": "int", "default": 10},
     "timeout": {"type": "int", "default": 60},
+    "waivers": {"type": "list", "elements": "dict", "default": [], "options": _WAIVER},
     "fail_on": {"type": "str", "choices": ["never", "fail", "inconclusive", "warn"], "default": "inconclusive"},
     "dest": {"type": "path"},
 }
@@ -98,6 +124,7 @@ class Expectations:
         ready_endpoints: how many endpoints must be ready; None accepts any number but 0.
         min_nodes: over how many nodes they must be spread; None accepts any.
         owner: the workload all selected pods must belong to, e.g. `Deployment web`; empty accepts any.
+        refused_from: clients that must not get through, as (namespace, labels); policies are judged by them.
     """
 
     status: tuple[int, ...] = (200,)
@@ -109,6 +136,7 @@ class Expectations:
     ready_endpoints: int | None = None
     min_nodes: int | None = None
     owner: str = ""
+    refused_from: tuple[tuple[str, t.Mapping[str, str]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +177,8 @@ class Question:
         ask: whether clients may be started to ask; else the API alone is judged.
         workload: the clients' own workload, e.g. `Deployment shop`; empty where none is given.
         logs: of which containers log lines may be read: `none`, `dns` or `all`.
+        unasked: why no client may be started, where it is not the user who wanted it so.
+        waivers: complaints that are accepted for a time.
         causes: whether to say what is the cause of what; takes some further probes.
     """
 
@@ -168,6 +198,8 @@ class Question:
     ask: bool = True
     workload: str = ""
     logs: str = "dns"
+    unasked: str = ""
+    waivers: tuple[Waiver, ...] = ()
     causes: bool = False
 
     @property
@@ -178,10 +210,10 @@ class Question:
     @property
     def surroundings(self) -> bool:
         """Whether answering needs more than the Service and what is behind it."""
-        return any(layer in SURROUNDINGS for layer in self.layers)
+        return bool(self.workload) or any(layer in SURROUNDINGS for layer in self.layers)
 
 
-def question(params: t.Mapping[str, t.Any], layers: t.Sequence[str]) -> Question:
+def question(params: t.Mapping[str, t.Any], layers: t.Sequence[str], *, causes: bool = False) -> Question:
     """The question out of a module's parameters.
 
     Raises:
@@ -201,7 +233,7 @@ def question(params: t.Mapping[str, t.Any], layers: t.Sequence[str]) -> Question
         name=params["name"],
         client=Client(
             namespace=client["namespace"] or params["namespace"],
-            labels={key: str(value) for key, value in (client["labels"] or {}).items()},
+            labels=_labels(client["labels"]),
             service_account=client["service_account"] or "",
             image=client["image"],
             image_pull_policy=client["image_pull_policy"],
@@ -221,13 +253,34 @@ def question(params: t.Mapping[str, t.Any], layers: t.Sequence[str]) -> Question
             ready_endpoints=expect["ready_endpoints"],
             min_nodes=expect["min_nodes"],
             owner=expect["owner"] or "",
+            refused_from=tuple(
+                (refused["namespace"] or params["namespace"], _labels(refused["labels"]))
+                for refused in expect["refused_from"]
+            ),
         ),
         tls=_tls(params.get("tls") or {}),
         domain=(params["cluster_domain"] or "").strip("."),
         dns=(dns_namespace, dns_name),
         max_pods=params["max_pods"],
         timeout=float(params["timeout"]),
+        ask=params.get("probe", True),
+        logs=params.get("read_logs", "dns"),
+        causes=causes,
+        workload=_workload(client["workload"] or ""),
+        waivers=tuple(waiver(given) for given in params["waivers"]),
     )
+
+
+def _labels(given: t.Mapping[str, t.Any] | None) -> dict[str, str]:
+    return {key: str(value) for key, value in (given or {}).items()}
+
+
+def _workload(given: str) -> str:
+    """`Deployment shop`, as it is given."""
+    kind, _space, name = given.partition(" ")
+    if given and (kind not in WORKLOADS or not name or " " in name):
+        raise OptionError(f"client.workload: {given!r} given, a kind and a name expected, e.g. 'Deployment shop'")
+    return given
 
 
 def _tls(given: t.Mapping[str, t.Any]) -> Tls:
