@@ -27,7 +27,10 @@ _METADATA = (
     "creationTimestamp",
     "deletionTimestamp",
     "ownerReferences",
+    "finalizers",
 )
+# The one annotation that stays: which ReplicaSet is the present one of a Deployment.
+_ANNOTATIONS = ("deployment.kubernetes.io/revision",)
 _CONTAINER_LISTS = ("containers", "initContainers", "ephemeralContainers")
 _CONTAINER = (
     "name",
@@ -50,7 +53,8 @@ class Facts:
 
     Attributes:
         parts: name of the part (see :data:`..gather.PARTS`) -> its objects; a part that was not read is absent.
-        missing: name of the part -> why it was not read, e.g. `cannot list events in namespace demo`.
+        missing: name of the part, or `part/name` of an object -> why it was not read, e.g.
+            `cannot list events in namespace demo`.
         logs: `namespace/pod/container` -> last lines of its log, where they were read.
     """
 
@@ -67,6 +71,10 @@ class Facts:
         if part in self.parts:
             return ""
         return self.missing.get(part) or "was not asked for"
+
+    def why_unread(self, part: str, name: str) -> str:
+        """Why the object of that name was not looked for, or an empty string."""
+        return self.why_missing(part) or self.missing.get(f"{part}/{name}", "")
 
     def named(self, part: str, name: str, namespace: str = "") -> Body | None:
         """The object of a part with that name."""
@@ -87,7 +95,7 @@ def reduced(body: Body) -> dict[str, t.Any]:
     for key in ("spec", "status"):
         if isinstance(body.get(key), dict):
             plain[key] = _spec(body[key])
-    # Objects without spec: events, roles.
+    # Objects without spec: events, roles and their bindings.
     for key in (
         "involvedObject",
         "reason",
@@ -98,6 +106,8 @@ def reduced(body: Body) -> dict[str, t.Any]:
         "eventTime",
         "series",
         "rules",
+        "roleRef",
+        "subjects",
     ):
         if key in body:
             plain[key] = body[key]
