@@ -119,6 +119,16 @@ options:
           - The workload that all selected pods must belong to, for example V(Deployment my-nginx). By default that is
             not judged, since two workloads may share a Service on purpose.
         type: str
+      type:
+        description: The type of the Service, with the check V(service). By default any is good.
+        type: str
+        choices: [ClusterIP, ExternalName, Headless, LoadBalancer, NodePort]
+      ports:
+        description:
+          - Ports that the Service must have, with the check V(service). Each as its name, its number, V(443/TCP) or
+            V(https:443). By default any are good.
+        type: list
+        elements: str
       refused_from:
         description:
           - Clients that must not reach the Service. Judged by the network policies, with the check V(policy).

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import difflib
-import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,20 +25,20 @@ class Miss:
 
     Attributes:
         wrong: the pair of the selector that is not among the labels.
-        instead: what is: another value of the key, or the same value under another key.
-        selector: the whole selector that would select them.
+        instead: what is: another value of the key, or the same value under another key; None where the label lacks.
+        selector: the whole selector that would select them; empty where the label lacks.
         names: who has these labels.
     """
 
     wrong: Pair
-    instead: Pair
+    instead: Pair | None
     selector: Mapping[str, str]
     names: tuple[str, ...]
 
     @property
     def label(self) -> str:
-        """`run=my-nginx`."""
-        return "=".join(self.instead)
+        """`run=my-nginx`, or `no run`."""
+        return "=".join(self.instead) if self.instead else f"no {self.wrong[0]}"
 
     @property
     def text(self) -> str:
@@ -53,17 +52,19 @@ def miss(selector: Sequence[tuple[str, str]], labelled: Iterable[tuple[str, Mapp
     Args:
         labelled: names with labels.
     """
-    groups: dict[tuple[Pair, Pair], list[str]] = {}
+    groups: dict[tuple[Pair, Pair | None], list[str]] = {}
     for name, labels in labelled:
         wrong = [(key, value) for key, value in selector if labels.get(key) != value]
-        instead = _instead(*wrong[0], labels, dict(selector)) if len(wrong) == 1 else None
-        if instead and (len(selector) > 1 or _near(wrong[0], instead)):
+        if len(wrong) != 1:
+            continue
+        instead = _instead(*wrong[0], labels, dict(selector))
+        if len(selector) > 1 or (instead and _near(wrong[0], instead)):
             groups.setdefault((wrong[0], instead), []).append(name)
     if not groups:
         return None
-    best = max(groups, key=lambda pair: (likeness(pair[0], pair[1]), len(groups[pair]), pair))
+    best = max(groups, key=lambda pair: (_likeness(*pair), len(groups[pair]), str(pair)))
     wrong_pair, right = best
-    wanted = dict(right if pair == wrong_pair else pair for pair in selector)
+    wanted = dict(right if pair == wrong_pair else pair for pair in selector) if right else {}
     return Miss(wrong_pair, right, wanted, tuple(sorted(groups[best])))
 
 
@@ -75,9 +76,9 @@ def _instead(key: str, value: str, labels: Mapping[str, str], selector: Mapping[
     return (max(same, key=lambda other: (_ratio(key, other), other)), value) if same else None
 
 
-def likeness(wanted: Pair, found: Pair) -> float:
+def _likeness(wanted: Pair, found: Pair | None) -> float:
     """How alike two labels are: 1 is equal."""
-    return (_ratio(wanted[0], found[0]) + _ratio(wanted[1], found[1])) / 2
+    return (_ratio(wanted[0], found[0]) + _ratio(wanted[1], found[1])) / 2 if found else 0.0
 
 
 def _near(wanted: Pair, found: Pair) -> bool:
@@ -97,8 +98,3 @@ def port(wanted: int, known: Iterable[int]) -> int | None:
     """The known port that `wanted` is most like by its digits, then by its number; None where none is known."""
     text = str(wanted)
     return max(sorted(set(known)), key=lambda number: (_ratio(text, str(number)), -abs(number - wanted)), default=None)
-
-
-def hint(found: t.Any) -> str:
-    """` (nearest: http)`, or nothing where nothing is near."""
-    return f" (nearest: {found})" if found else ""

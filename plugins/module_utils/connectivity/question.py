@@ -40,6 +40,8 @@ _EXPECT: dict[str, dict[str, t.Any]] = {
     "ready_endpoints": {"type": "int"},
     "min_nodes": {"type": "int"},
     "owner": {"type": "str"},
+    "type": {"type": "str", "choices": ["ClusterIP", "ExternalName", "Headless", "LoadBalancer", "NodePort"]},
+    "ports": {"type": "list", "elements": "str"},
     "refused_from": {
         "type": "list",
         "elements": "dict",
@@ -124,6 +126,8 @@ class Expectations:
         ready_endpoints: how many endpoints must be ready; None accepts any number but 0.
         min_nodes: over how many nodes they must be spread; None accepts any.
         owner: the workload all selected pods must belong to, e.g. `Deployment web`; empty accepts any.
+        type: the type of the Service, or `Headless`; empty accepts any.
+        ports: names or numbers of ports that the Service must have; None accepts any.
         refused_from: clients that must not get through, as (namespace, labels); policies are judged by them.
     """
 
@@ -136,6 +140,8 @@ class Expectations:
     ready_endpoints: int | None = None
     min_nodes: int | None = None
     owner: str = ""
+    type: str = ""
+    ports: tuple[str, ...] | None = None
     refused_from: tuple[tuple[str, t.Mapping[str, str]], ...] = ()
 
 
@@ -253,6 +259,8 @@ def question(params: t.Mapping[str, t.Any], layers: t.Sequence[str], *, causes: 
             ready_endpoints=expect["ready_endpoints"],
             min_nodes=expect["min_nodes"],
             owner=expect["owner"] or "",
+            type=expect["type"] or "",
+            ports=None if expect["ports"] is None else tuple(expect["ports"]),
             refused_from=tuple(
                 (refused["namespace"] or params["namespace"], _labels(refused["labels"]))
                 for refused in expect["refused_from"]

@@ -11,11 +11,11 @@ import types
 
 from ..look import Look
 from ..result import Finding
-from . import control, dns, endpoints, environment, http
+from . import control, dns, endpoints, environment, http, service
 
 # In the order in which a reader wants them. AnsiballZ ships what is imported, so every layer is named here; a test
 # holds this list against the folder.
-LAYERS: tuple[types.ModuleType, ...] = (control, endpoints, environment, dns, http)
+LAYERS: tuple[types.ModuleType, ...] = (control, service, endpoints, environment, dns, http)
 ALWAYS = (control.NAME,)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from ..look import Look, Observation
 from ..result import FAIL, INCONCLUSIVE, PASS, SKIPPED, WARN, Finding
+from ..snapshot import Node, node
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,11 @@ def failure(found: Observation) -> str:
     if total == 1:
         return next(iter(counts))
     return f"{', '.join(f'{count} {kind}' for kind, count in sorted(counts.items()))} of {total} connections"
+
+
+def nodes(look: Look) -> tuple[Node, ...]:
+    """The nodes, as the snapshot or the surroundings have them; empty where nodes may not be listed."""
+    return look.after.nodes or tuple(node(body) for body in look.facts.all("nodes"))
 
 
 def why_unprobed(look: Look) -> str:

@@ -1,0 +1,156 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change in any release.
+"""What stands before a Service for clients outside of the cluster: its NodePorts and its load balancer."""
+
+from __future__ import annotations
+
+import typing as t
+from datetime import datetime, timedelta
+
+from ...app.endpoints import load_balancer_addresses, load_balancer_cause
+from ..facts import Body
+from ..look import Look
+from ..reach import reachable
+from ..result import Finding, short
+from ..snapshot import when
+from .common import Bench, nodes
+
+CHECKS: tuple[tuple[str, str, str], ...] = (
+    ("SV-17", "Which nodes answer under externalTrafficPolicy Local", "list nodes"),
+    ("NP-01", "Every port has its NodePort", "get services"),
+    ("LB-01", "The load balancer has an address", "list services"),
+    ("LB-05", "Whom the load balancer lets in", "list services"),
+    ("LB-06", "Somebody serves the load balancer class", "list services"),
+)
+
+# How long a load balancer may take for its address: clouds need a minute or two.
+_PATIENCE = timedelta(seconds=120)
+# The finalizer of the controllers that serve load balancers (k8s.io/cloud-provider, service/helpers).
+_CLEANUP = "service.kubernetes.io/load-balancer-cleanup"
+_OUTSIDE = ("NodePort", "LoadBalancer")
+
+
+def check(bench: Bench, look: Look) -> list[Finding]:
+    """All checks of exposed Services; nothing for others."""
+    if look.service.type not in _OUTSIDE:
+        return []
+    found = _node_ports(bench, look) + _local(bench, look)
+    return found + (_load_balancer(bench, look) if look.service.type == "LoadBalancer" else [])
+
+
+def current_events(look: Look, age: timedelta) -> dict[str, Body]:
+    """The Service's own warnings of late: reason -> the last one."""
+    found: dict[str, Body] = {}
+    for event in sorted(look.facts.all("events"), key=lambda item: str(_last(item))):
+        about, last = event.get("involvedObject") or {}, _last(event)
+        if about.get("kind") == "Service" and about.get("uid") == look.service.uid and last and look.now - last < age:
+            found[str(event.get("reason"))] = event
+    return found
+
+
+def _last(event: Body) -> datetime | None:
+    series = event.get("series") or {}
+    stamp = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
+    return when(stamp or event["metadata"].get("creationTimestamp"))
+
+
+def _body(look: Look) -> Body | None:
+    body = look.facts.named("services", look.service.name, look.service.namespace)
+    return body if body and body["metadata"].get("uid") == look.service.uid else None
+
+
+def is_pending(look: Look) -> bool:
+    """Whether it waits for a load balancer's address: then LB-01 has its events."""
+    body = _body(look)
+    return look.service.type == "LoadBalancer" and body is not None and not load_balancer_addresses(dict(body))
+
+
+def _node_ports(bench: Bench, look: Look) -> list[Finding]:
+    """NP-01."""
+    service, body = look.service, _body(look)
+    wanted = service.type == "NodePort" or (
+        body is not None and body["spec"].get("allocateLoadBalancerNodePorts") is not False
+    )
+    lacking = [port.label for port in service.ports if not port.node_port]
+    if not wanted:
+        return []
+    if not lacking:
+        ports = [f"{port.label} at {port.node_port}" for port in service.ports]
+        return [bench.passed("NP-01", f"the nodes open {short(ports)}")]
+    return [
+        bench.failed(
+            "NP-01",
+            f"port {short(lacking)} of {service.label} has no NodePort",
+            object=service.label,
+            field="spec.ports[*].nodePort",
+            observed=[port.node_port for port in service.ports],
+            expected="a NodePort for every port",
+            cause="the API server allocates them; the range may be used up",
+            subjects=frozenset({service.uid}),
+            component="nodeport",
+        )
+    ]
+
+
+def _local(bench: Bench, look: Look) -> list[Finding]:
+    """SV-17. Load balancers ask healthCheckNodePort and leave the other nodes out; who asks a NodePort must know."""
+    service, endpoints = look.service, look.after.endpoints
+    if not service.external_local:
+        return []
+    ready = [node for node in nodes(look) if node.ready]
+    answer = sorted(node.name for node in ready if reachable(service, endpoints, node, node_port=True))
+    if not ready:
+        answer = sorted({endpoint.node for endpoint in endpoints if endpoint.ready and endpoint.node})
+    silent = sorted(node.name for node in ready if node.name not in answer)
+    if not answer:
+        return []  # There is no ready endpoint: that is for others to say.
+    message = f"externalTrafficPolicy is Local: {short(answer)} answer(s) clients from outside"
+    if not silent:
+        return [bench.passed("SV-17", message)]
+    return [bench.skipped("SV-17", f"{message}, {short(silent)} do(es) not")]
+
+
+def _load_balancer(bench: Bench, look: Look) -> list[Finding]:
+    """LB-01 and LB-06 it has an address; LB-05 whom it lets in."""
+    service, body = look.service, _body(look)
+    if body is None:
+        return [bench.skipped("LB-01", look.facts.why_missing("services") or f"{service.label} is new")]
+    found, addresses = _source_ranges(bench, body), load_balancer_addresses(dict(body))
+    if addresses:
+        return [*found, bench.passed("LB-01", f"the load balancer has the address {short(addresses)}")]
+    if service.created is not None and look.now - service.created < _PATIENCE:
+        return [*found, bench.skipped("LB-01", f"{service.label} is new, and its load balancer has no address yet")]
+    events = current_events(look, timedelta(days=1))
+    wanted = body["spec"].get("loadBalancerClass") or ""
+    found.append(
+        bench.failed(
+            "LB-06" if wanted and not events else "LB-01",
+            f"{service.label} has no address from a load balancer",
+            object=service.label,
+            field="status.loadBalancer.ingress",
+            observed=[],
+            expected="an address",
+            cause=_cause(look, body, events),
+            evidence={"events": [f"{reason}: {event.get('message')}" for reason, event in events.items()]},
+            subjects=frozenset({service.uid}),
+            component="loadbalancer",
+        )
+    )
+    return found
+
+
+def _cause(look: Look, body: Body, events: t.Mapping[str, Body]) -> str:
+    why = look.facts.why_missing("events")
+    if why:
+        return f"its events are not known: {why}"
+    if not events and _CLEANUP in (body["metadata"].get("finalizers") or []):
+        return "a controller has taken it on, but gave it no address and no warning; see its own log"
+    return load_balancer_cause(dict(body), [dict(event) for event in events.values()])
+
+
+def _source_ranges(bench: Bench, body: Body) -> list[Finding]:
+    ranges = body["spec"].get("loadBalancerSourceRanges") or []
+    return [bench.skipped("LB-05", f"the load balancer lets in clients of {short(ranges)} only")] if ranges else []
