@@ -33,6 +33,10 @@ class Bench:
         """Looked at and found odd."""
         return Finding(check, self.layer, WARN, message, **more)
 
+    def accused(self, check: str, message: str, *, served: bool, **more: t.Any) -> Finding:
+        """Looked at and found bad; a warning where clients are served all the same."""
+        return (self.warned if served else self.failed)(check, message, **more)
+
     def skipped(self, check: str, message: str, **more: t.Any) -> Finding:
         """Not looked at, with the reason."""
         return Finding(check, self.layer, SKIPPED, message, **more)
@@ -72,7 +76,7 @@ def why_unprobed(look: Look) -> str:
     if look.denied:
         return look.denied
     if not look.question.ask:
-        return "the API alone is judged"
+        return look.question.unasked or "the API alone is judged"
     if not look.plan.vantages:
         return look.after.why_missing("nodes") or "there is no ready node to ask from"
     return ""
