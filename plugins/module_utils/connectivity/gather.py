@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ..kube.client import Cluster
-from ..kube.errors import KubeError
+from ..kube.errors import Forbidden, KubeError, Unauthorized
 from ..kube.kinds import (
     CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
@@ -46,6 +46,8 @@ _AT_ONCE = 12
 # Secrets and ConfigMaps that are looked at, at most; the checks say when there are more.
 MOST_SOURCES = 60
 MOST_LOGS = 6
+COREFILE = "Corefile"
+LONGEST_COREFILE = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,15 @@ PARTS: tuple[Part, ...] = (
     Part("dns_role_binding", CLUSTER_ROLE_BINDING, CLUSTER, only="system:coredns"),
 )
 
+# What is read besides where the clients' workload is given: the object itself, and what selects pods beside it.
+_KINDS = {"Deployment": DEPLOYMENT, "StatefulSet": STATEFUL_SET, "DaemonSet": DAEMON_SET}
+CLIENT_PARTS: tuple[Part, ...] = (
+    Part("client_services", SERVICE, CLIENT),
+    Part("client_replicasets", REPLICA_SET, CLIENT),
+    Part("client_statefulsets", STATEFUL_SET, CLIENT),
+    Part("client_daemonsets", DAEMON_SET, CLIENT),
+)
+
 # Further rights that a diagnosis uses where it has them: (verb, resource, subresource, where).
 FURTHER: tuple[tuple[str, str, str, str], ...] = (
     ("get", "secrets", "", HOME),
@@ -109,26 +120,49 @@ FURTHER: tuple[tuple[str, str, str, str], ...] = (
 )
 
 
-def gather(cluster: Cluster, question: Question) -> Facts:
+def parts_of(question: Question) -> tuple[Part, ...]:
+    """What to read."""
+    if not question.workload:
+        return PARTS
+    kind, _space, name = question.workload.partition(" ")
+    return *PARTS, *CLIENT_PARTS, Part("client_workload", _KINDS[kind], CLIENT, only=name)
+
+
+def gather(cluster: Cluster, question: Question, selector: t.Mapping[str, str] | None = None) -> Facts:
     """Read all parts that the credentials may read, and log lines as far as the question allows.
+
+    Args:
+        selector: the Service's; the pods that it selects come first where only some logs are read.
 
     Raises:
         KubeError: the cluster cannot be asked at all.
     """
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-        denied = _rights(cluster, question, pool)
-        wanted = [part for part in PARTS if part.name not in denied]
+        groups = pool.submit(_groups, cluster)
+        asked = parts_of(question)
+        denied = _rights(cluster, question, asked, pool)
+        wanted = [part for part in asked if part.name not in denied]
         bodies = pool.map(lambda part: _read(cluster, question, part), wanted)
         parts = dict(zip([part.name for part in wanted], bodies, strict=True))
-        missing = {part.name: denied[part.name] for part in PARTS if part.name in denied}
-        owners = (*parts.get("pods", ()), *parts.get("deployments", ()))
+        missing = {part.name: denied[part.name] for part in asked if part.name in denied}
+        parts["groups"] = groups.result()
+        owners = [
+            body for name in ("pods", "deployments", "statefulsets", "daemonsets") for body in parts.get(name, ())
+        ]
         for name, kind in (("secrets", SECRET), ("configmaps", CONFIG_MAP)):
             why = denied.get(f"get {kind.plural} {HOME}") or missing.get("pods", "")
             if why:
                 missing[name] = why
                 continue
-            parts[name] = _named(cluster, kind, question.namespace, _sources(kind, owners), pool)
-        logs = _logs(cluster, _readable(question.logs, parts, denied), pool)
+            names = _sources(kind, owners)
+            parts[name] = _named(cluster, kind, question.namespace, names[:MOST_SOURCES], pool)
+            missing |= {f"{name}/{left}": f"more than {MOST_SOURCES} {name} are named" for left in names[MOST_SOURCES:]}
+        why = denied.get(f"get configmaps {DNS}") or missing.get("dns_pods", "")
+        if why:
+            missing["corefiles"] = why
+        else:
+            parts["corefiles"] = _corefiles(cluster, question.dns[0], parts, pool)
+        logs = _logs(cluster, _readable(question.logs, parts, denied, selector or {}), pool)
     return Facts(parts, missing, logs)
 
 
@@ -136,8 +170,22 @@ def _named(
     cluster: Cluster, kind: Kind, namespace: str, names: t.Sequence[str], pool: ThreadPoolExecutor
 ) -> tuple[Body, ...]:
     """Those of the named objects that exist, reduced to their keys."""
-    bodies = pool.map(lambda name: cluster.get(kind, name, namespace), names[:MOST_SOURCES])
+    bodies = pool.map(lambda name: cluster.get(kind, name, namespace), names)
     return tuple(reduced({**body, "kind": kind.kind}) for body in bodies if body)
+
+
+def _corefiles(
+    cluster: Cluster, namespace: str, parts: t.Mapping[str, tuple[Body, ...]], pool: ThreadPoolExecutor
+) -> tuple[Body, ...]:
+    """The configurations of the DNS servers: the text of that key alone, under `text`."""
+    owners = [body for part in ("dns_pods", "dns_deployments", "dns_daemonsets") for body in parts.get(part, ())]
+    names = _sources(CONFIG_MAP, [body for body in owners if _is_dns(body)])
+    bodies = pool.map(lambda name: cluster.get(CONFIG_MAP, name, namespace), names)
+    return tuple(
+        {**reduced({"kind": CONFIG_MAP.kind, **body}), "text": body["data"][COREFILE][:LONGEST_COREFILE]}
+        for body in bodies
+        if body and COREFILE in (body.get("data") or {})
+    )
 
 
 def namespace_of(where: str, question: Question) -> str | None:
@@ -150,7 +198,15 @@ def namespace_of(where: str, question: Question) -> str | None:
     }[where]
 
 
-def _rights(cluster: Cluster, question: Question, pool: ThreadPoolExecutor) -> dict[str, str]:
+def _groups(cluster: Cluster) -> tuple[Body, ...]:
+    """The API groups; who may not ask for them sees none."""
+    try:
+        return tuple({"kind": "APIGroup", "metadata": {"name": name}} for name in cluster.groups())
+    except (Forbidden, Unauthorized):
+        return ()
+
+
+def _rights(cluster: Cluster, question: Question, parts: t.Sequence[Part], pool: ThreadPoolExecutor) -> dict[str, str]:
     """What may not be read and why: by name of the part, and `verb resource[/sub] where` for the further rights."""
 
     def denied(item: tuple[str, str, str, str, str, str]) -> tuple[str, str]:
@@ -161,7 +217,7 @@ def _rights(cluster: Cluster, question: Question, pool: ThreadPoolExecutor) -> d
         place = f" in namespace {namespace}" if namespace else ""
         return key, f"cannot {verb} {resource}{'/' + sub if sub else ''}{place}"
 
-    asked = [(part.name, part.verb, part.kind.plural, part.kind.group, "", part.where) for part in PARTS]
+    asked = [(part.name, part.verb, part.kind.plural, part.kind.group, "", part.where) for part in parts]
     asked += [
         (f"{verb} {resource}{'/' + sub if sub else ''} {where}", verb, resource, "", sub, where)
         for verb, resource, sub, where in FURTHER
@@ -188,14 +244,16 @@ def _sources(kind: Kind, owners: Iterable[Body]) -> list[str]:
 
 
 def _readable(
-    which: str, parts: t.Mapping[str, tuple[Body, ...]], denied: t.Mapping[str, str]
+    which: str, parts: t.Mapping[str, tuple[Body, ...]], denied: t.Mapping[str, str], selector: t.Mapping[str, str]
 ) -> list[tuple[str, str, str, bool]]:
     """Whose log lines to read, as :func:`_log_of` says it: the DNS servers', and those of containers that restart."""
     wanted: list[tuple[str, str, str, bool]] = []
     if which != "none" and f"get pods/log {DNS}" not in denied:
         wanted += [_log_of(pod) for pod in parts.get("dns_pods", ()) if _is_dns(pod)]
     if which == "all" and f"get pods/log {HOME}" not in denied:
-        wanted += [_log_of(pod) for pod in parts.get("pods", ()) if _restarts(pod)][:MOST_LOGS]
+        restarting = [pod for pod in parts.get("pods", ()) if _restarts(pod)]
+        restarting.sort(key=lambda pod: not selector.items() <= (pod["metadata"].get("labels") or {}).items())
+        wanted += [_log_of(pod) for pod in restarting[:MOST_LOGS]]
     return wanted
 
 
@@ -213,18 +271,24 @@ def _logs(cluster: Cluster, wanted: t.Sequence[tuple[str, str, str, bool]], pool
     return {f"{space}/{pod}/{name}": text for (space, pod, name, _), text in zip(wanted, texts, strict=True) if text}
 
 
-def _is_dns(pod: Body) -> bool:
-    return (pod["metadata"].get("labels") or {}).get("k8s-app") == "kube-dns"
+def _is_dns(body: Body) -> bool:
+    """Whether a pod, or the template of a workload, is of the cluster's DNS: the label is the same everywhere."""
+    owner = (body.get("spec") or {}).get("template") or body
+    return ((owner.get("metadata") or {}).get("labels") or {}).get("k8s-app") == "kube-dns"
 
 
 def _restarts(pod: Body) -> bool:
-    return any(item.get("restartCount") for item in (pod.get("status") or {}).get("containerStatuses") or [])
+    return any(item.get("restartCount") for item in _statuses(pod))
+
+
+def _statuses(pod: Body) -> list[Body]:
+    status = pod.get("status") or {}
+    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
 
 
 def _log_of(pod: Body) -> tuple[str, str, str, bool]:
     """The container that restarts most, and whether its run before is the one that tells."""
-    statuses = (pod.get("status") or {}).get("containerStatuses") or []
-    worst: Body = max(statuses, key=lambda item: item.get("restartCount", 0), default={})
+    worst: Body = max(_statuses(pod), key=lambda item: item.get("restartCount", 0), default={})
     metadata = pod["metadata"]
     waiting = bool((worst.get("state") or {}).get("waiting"))
     name = worst.get("name") or pod["spec"]["containers"][0]["name"]

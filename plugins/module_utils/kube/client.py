@@ -39,7 +39,7 @@ from .errors import (
     Unauthorized,
     one_line,
 )
-from .kinds import ACCESS_REVIEW, POD, SECRET, Kind
+from .kinds import ACCESS_REVIEW, API_GROUPS, POD, SECRET, Kind
 from .options import resolve
 
 MANAGER = "plumbline"
@@ -184,6 +184,11 @@ class Cluster:
             token = metadata.get("continue") or ""
             if not token:
                 return Listing(items, metadata.get("resourceVersion", ""))
+
+    def groups(self) -> tuple[str, ...]:
+        """Names of the API groups that the server has, those of custom resources among them."""
+        document = self._json(_Request("list", "GET", API_GROUPS))
+        return tuple(group["name"] for group in document.get("groups") or [])
 
     def watch(
         self, kind: Kind, namespace: str | None, resource_version: str, *, labels: str = "", fields: str = ""

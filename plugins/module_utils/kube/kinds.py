@@ -34,6 +34,8 @@ class Kind:
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
         """URL path of the collection (no `name`), of one object, or of its subresource."""
+        if not self.api_version:
+            return "/apis"
         parts = ["/apis" if self.group else "/api", self.api_version]
         if self.namespaced and namespace:
             parts += ["namespaces", quote(namespace, safe="")]
@@ -75,4 +77,6 @@ INGRESS = Kind("networking.k8s.io/v1", "Ingress", "ingresses")
 GATEWAY = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
 CLUSTER_TRUST_BUNDLE = Kind("certificates.k8s.io/v1", "ClusterTrustBundle", "clustertrustbundles", namespaced=False)
 HPA = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+# Discovery: the groups that the server has, under no version.
+API_GROUPS = Kind("", "APIGroupList", "API groups", namespaced=False)
 ACCESS_REVIEW = Kind("authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False)

@@ -11,12 +11,28 @@ import types
 
 from ..look import Look
 from ..result import Finding
-from . import control, dns, endpoints, environment, http, service
+from . import client, control, dns, endpoints, environment, http, policy, service
 
 # In the order in which a reader wants them. AnsiballZ ships what is imported, so every layer is named here; a test
 # holds this list against the folder.
-LAYERS: tuple[types.ModuleType, ...] = (control, service, endpoints, environment, dns, http)
+LAYERS: tuple[types.ModuleType, ...] = (
+    control,
+    service,
+    policy,
+    client,
+    endpoints,
+    environment,
+    dns,
+    http,
+)
 ALWAYS = (control.NAME,)
+
+# By page of the documentation: (id, title, rights) of every check. TLS is a part of the layer http.
+CATALOGUE: dict[str, tuple[tuple[str, str, str], ...]] = {
+    **{layer.NAME: layer.CHECKS for layer in LAYERS},
+    "tls": http.TLS_CHECKS,
+}
+IDS = frozenset(check for checks in CATALOGUE.values() for check, _title, _rights in checks)
 
 
 def judge(look: Look) -> list[Finding]:

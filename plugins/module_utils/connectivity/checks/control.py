@@ -14,6 +14,11 @@ from .common import Bench, failure
 NAME = "control"
 _bench = Bench(NAME)
 
+CHECKS: tuple[tuple[str, str, str], ...] = (
+    ("PR-01", "The probe pods ran and work", "create jobs (probe)"),
+    ("IN-08", "No client is cut off from all cluster IPs", "create jobs (probe)"),
+)
+
 
 def check(look: Look) -> list[Finding]:
     """PR-01 every client ran and works; IN-08 no client is cut off from all cluster IPs."""

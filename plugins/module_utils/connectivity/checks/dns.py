@@ -19,6 +19,23 @@ from .common import Bench, failure, why_unprobed
 NAME = "dns"
 _bench = Bench(NAME)
 
+CHECKS: tuple[tuple[str, str, str], ...] = (
+    ("DN-01", "The short name resolves in the Service's namespace", "create jobs (probe)"),
+    ("DN-02", "The longer names resolve", "create jobs (probe)"),
+    ("DN-03", "The addresses of the name are those of the Service", "create jobs (probe)"),
+    ("DN-04", "From another namespace the name resolves with its namespace", "create jobs (probe)"),
+    ("DN-05", "A headless name has the addresses of the ready pods", "create jobs (probe)"),
+    ("DN-06", "SRV records name port and target", "create jobs (probe)"),
+    ("DN-07", "The cluster IP leads back to the name", "create jobs (probe)"),
+    ("DN-08", "kubernetes.default resolves", "create jobs (probe)"),
+    ("DN-09", "Names that do not exist do not resolve", "create jobs (probe)"),
+    ("DN-11", "resolv.conf of a client leads to the cluster's DNS", "create jobs (probe)"),
+    ("DN-13", "The DNS Service is there with both ports", "list services"),
+    ("DN-14", "DNS servers are ready", "list endpointslices"),
+    ("DN-16", "Every DNS server answers, over UDP and TCP", "create jobs (probe)"),
+    ("DN-22", "The address of the DNS Service answers, over UDP and TCP", "create jobs (probe)"),
+)
+
 Seen = tuple[Probe, Observation]
 
 # How long a DNS server or cache may go on with an earlier answer: 30 s is the TTL and the longest negative caching of

@@ -36,6 +36,22 @@ from .paths import HINTS, answers, called
 NAME = "endpoints"
 _bench = Bench(NAME)
 
+CHECKS: tuple[tuple[str, str, str], ...] = (
+    ("SV-01", "The Service exists", "get services"),
+    ("SV-04", "The selector selects pods", "list pods"),
+    ("SV-05", "Only pods of the intended workload are selected", "list pods"),
+    ("SV-09", "A named targetPort is declared by every selected pod", "list pods"),
+    ("EP-01", "There is an EndpointSlice", "list endpointslices"),
+    ("EP-02", "The ready endpoints are the ready pods", "list pods, endpointslices"),
+    ("EP-03", "There are ready endpoints, as many as expected", "list pods, endpointslices"),
+    ("EP-05", "The ports of the endpoints are the target ports", "list pods, endpointslices"),
+    ("EP-06", "The endpoints refer to living pods", "list pods, endpointslices"),
+    ("WL-11", "The ready endpoints are spread over nodes", "list endpointslices"),
+    ("EP-11", "Every endpoint answers at its own address", "create jobs (probe)"),
+    ("EP-12", "The cluster IP reaches every endpoint", "create jobs (probe)"),
+    ("EP-13", "Nobody but the endpoints answers behind the cluster IP", "create jobs (probe)"),
+)
+
 # A pod that is not ready for longer than a Deployment's default progressDeadlineSeconds is no longer on its way.
 UNREADY_TOO_LONG = 600
 # What a container waits for that it does not come out of by itself.

@@ -23,6 +23,13 @@ from .common import Bench
 NAME = "environment"
 _bench = Bench(NAME)
 
+CHECKS: tuple[tuple[str, str, str], ...] = (
+    ("EV-01", "Containers have the variables of the Service", "create pods/exec"),
+    ("EV-02", "The variables say what the Service says now", "create pods/exec"),
+    ("EV-04", "No container is older than the Service", "create pods/exec"),
+    ("EV-05", "Variables are switched on", "list pods"),
+)
+
 # The kubelet may learn of a Service a moment after it exists, and both clocks show whole seconds.
 _LAG = timedelta(seconds=5)
 _SAFE_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")

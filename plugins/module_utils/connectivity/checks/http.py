@@ -19,6 +19,34 @@ from .paths import answers, relevant
 NAME = "http"
 _bench = Bench(NAME)
 
+CHECKS: tuple[tuple[str, str, str], ...] = (
+    ("DP-01", "Every pod answers at its own address", "create jobs (probe)"),
+    ("DP-03", "The cluster IP answers", "create jobs (probe)"),
+    ("DP-04", "The name answers", "create jobs (probe)"),
+    ("DP-08", "Status and content are as expected", "create jobs (probe)"),
+    ("DP-09", "A port speaks what it is expected to: TLS or plain HTTP", "create jobs (probe)"),
+    ("NP-02", "Every node answers at the NodePort", "create jobs (probe)"),
+    ("NP-06", "Which nodes serve the NodePort under externalTrafficPolicy Local", "create jobs (probe)"),
+)
+
+# Those of tls.py, which is loaded where TLS is judged only.
+TLS_CHECKS: tuple[tuple[str, str, str], ...] = (
+    ("TL-01", "The Secret of the certificate exists", "get secrets"),
+    ("TL-03", "What is served or stored is a certificate", "create jobs (probe)"),
+    ("TL-05", "The certificate is valid now", "create jobs (probe)"),
+    ("TL-06", "The certificate does not expire soon", "create jobs (probe)"),
+    ("TL-07", "The certificate is for the name that clients use", "create jobs (probe)"),
+    ("TL-08", "The certificate has a subjectAltName", "create jobs (probe)"),
+    ("TL-10", "The certificate leads to a CA that clients trust", "create jobs (probe)"),
+    ("TL-11", "The handshake succeeds with name and chain verified", "create jobs (probe)"),
+    ("TL-13", "What is served is what the Secret holds", "get secrets, create jobs (probe)"),
+    ("TL-14", "All pods serve the same certificate", "create jobs (probe)"),
+    ("TL-15", "Old versions of TLS are refused", "create jobs (probe)"),
+    ("TL-17", "The clocks agree on the certificate's dates", "create jobs (probe)"),
+    ("TL-21", "The certificate is for servers", "create jobs (probe)"),
+    ("TL-22", "All common clients accept the certificate", "create jobs (probe)"),
+)
+
 # purpose of the probe -> check, what it is called.
 _PATHS = (
     ("direct", "DP-01", "pod IP"),

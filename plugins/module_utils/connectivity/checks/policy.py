@@ -1,0 +1,369 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change in any release.
+"""Do NetworkPolicies let the client through to the pods and to DNS, and does the network do as they say?
+
+Policies are evaluated, not only listed: each complaint names the policy and the rule that comes nearest. Whether the
+network enforces them at all is up to its plugin, so what the probes saw has the last word.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ..clients import DNS, PODS, Way, client, end, prober, ways
+from ..facts import Body
+from ..look import Look
+from ..policy import EGRESS, INGRESS, NAMESPACE_NAME, Denial, End, Verdict, matches, selects, spell
+from ..result import Finding, short
+from .common import Bench
+
+NAME = "policy"
+_bench = Bench(NAME)
+
+_READ = "list networkpolicies, pods, namespaces"
+CHECKS: tuple[tuple[str, str, str], ...] = (
+    ("PO-01", "Which policies select the pods", _READ),
+    ("PO-02", "Policies let the client out, to the pods and to DNS", _READ),
+    ("PO-03", "Policies let the client in to every port", _READ),
+    ("PO-04", "The network enforces the policies", f"{_READ}; create jobs (probe)"),
+    ("PO-05", "Policies select pods", _READ),
+    ("PO-06", "Policies keep out who must not get in", _READ),
+    ("PO-07", "Policies of other kinds", "get /apis"),
+)
+
+# API groups of policies that are not evaluated here.
+_OTHERS = {
+    "cilium.io": "CiliumNetworkPolicy",
+    "crd.projectcalico.org": "Calico's NetworkPolicy and GlobalNetworkPolicy",
+    "crd.antrea.io": "Antrea's NetworkPolicy and ClusterNetworkPolicy",
+    "policy.networking.k8s.io": "AdminNetworkPolicy",
+}
+_PROBE = (
+    "if that is not whom the Service is for, name the clients by client.namespace, client.labels or client.workload"
+)
+
+
+def check(look: Look) -> list[Finding]:
+    """All checks of this layer."""
+    service, facts = look.service, look.facts
+    if service.external:
+        return [_bench.skipped("PO-03", f"{service.label} is an ExternalName: it has no pods for policies to select")]
+    missing = [why for part in ("policies", "pods") if (why := facts.why_missing(part))]
+    if missing:
+        return [_bench.skipped("PO-03", f"policies were not judged: {short(missing)}"), *_others(look)]
+    seen = _Enforced(look)
+    found = [*seen.findings(), *_selecting(look), *_idle(look), *_refused(look, seen.ignored), *_others(look)]
+    source = client(look.question, facts)
+    if source is None:
+        why = f"{look.question.workload} is not there, or uses the network of its node, to which they do not apply"
+        return [_bench.skipped("PO-03", f"policies were not judged: {why}"), *found]
+    return [*_ways(look, source, seen.ignored), *found]
+
+
+# ----- what is there
+
+
+def _selecting(look: Look) -> list[Finding]:
+    """PO-01: for information."""
+    names = [_name(policy) for policy in _isolating(look)]
+    if not names:
+        return [_bench.passed("PO-01", f"no NetworkPolicy selects the pods of {look.service.label}")]
+    return [_bench.passed("PO-01", f"the pods of {look.service.label} are selected by {short(names)} (ingress)")]
+
+
+def _isolating(look: Look) -> list[Body]:
+    """The policies that select a pod of the Service, for what comes in."""
+    pods = [pod for pod in look.after.pods if not pod.finished]
+    return [
+        policy
+        for policy in look.facts.all("policies")
+        if any(selects(policy, INGRESS, pod.namespace, dict(pod.labels)) for pod in pods)
+    ]
+
+
+def _name(policy: Body) -> str:
+    return f"{policy['metadata'].get('namespace', '')}/{policy['metadata']['name']}"
+
+
+def _idle(look: Look) -> list[Finding]:
+    """PO-05: a policy that selects no pod at all may be meant for later, so that is no complaint."""
+    pods = [pod["metadata"].get("labels") or {} for pod in look.facts.all("pods")]
+    found = []
+    for policy in look.facts.all("policies"):
+        selector = policy["spec"].get("podSelector") or {}
+        if not any(matches(selector, labels) for labels in pods):
+            message = f"NetworkPolicy {_name(policy)} selects no pod: none has {spell(selector)}"
+            found.append(_bench.skipped("PO-05", message, object=f"NetworkPolicy {_name(policy)}"))
+    return found or [_bench.passed("PO-05", "every NetworkPolicy of the namespace selects pods")]
+
+
+def _others(look: Look) -> list[Finding]:
+    """PO-07: what else may forbid or allow."""
+    groups = [body["metadata"]["name"] for body in look.facts.all("groups")]
+    return [
+        _bench.skipped("PO-07", f"the cluster has the API group {group}: {_OTHERS[group]} is not modelled")
+        for group in sorted(set(groups) & set(_OTHERS))
+    ]
+
+
+# ----- the client's ways
+
+
+def _ways(look: Look, source: End, ignored: bool) -> list[Finding]:
+    """PO-02 and PO-03."""
+    found = ways(look.question, look.facts, look.service, source)
+    complaints: dict[tuple[str, str, str], Finding] = {}
+    for to in (PODS, DNS):
+        for direction in (EGRESS, INGRESS):
+            for denied in _denied([way for way in found if way.to == to], direction):
+                finding = _Denied(look, source, direction, denied).finding(ignored)
+                complaints.setdefault(finding.key, finding)
+    good = [
+        _bench.passed(check, f"policies let {source.label} {word}")
+        for check, word, direction in (("PO-02", "out", EGRESS), ("PO-03", "in", INGRESS))
+        if found and all(_side(way, direction).allowed for way in found)
+    ]
+    why = look.facts.why_missing("client_policies")
+    if why:
+        good = [_bench.skipped("PO-02", f"what leaves the client was not judged: {why}"), *good[1:]]
+    return [*good, *complaints.values(), *_unknown(look, found)]
+
+
+def _side(way: Way, direction: str) -> Verdict:
+    return way.leaves if direction == EGRESS else way.arrives
+
+
+def _denied(found: t.Sequence[Way], direction: str) -> list[list[Way]]:
+    """The ways that are denied, together where the same policy is the nearest and the same port meant.
+
+    A resolver's query over TCP follows one over UDP; where only that is denied, names still resolve.
+    """
+    groups: dict[tuple[str, str], list[Way]] = {}
+    for way in found:
+        if _side(way, direction).allowed is False:
+            port = way.port if way.to == PODS else ""
+            groups.setdefault((_side(way, direction).denials[0].label, port), []).append(way)
+    return list(groups.values())
+
+
+def _unknown(look: Look, found: t.Sequence[Way]) -> list[Finding]:
+    unknown = sorted(
+        {name for way in found for side in (way.leaves, way.arrives) if side.allowed is None for name in side.selecting}
+    )
+    if not unknown:
+        return []
+    why = look.facts.why_missing("namespaces") or "they name blocks of addresses, and that of the client is not known"
+    return [_bench.skipped("PO-03", f"what {short(unknown)} make of the client is not known: {why}")]
+
+
+class _Denied:
+    """Ways that one policy is the nearest to allow, and does not."""
+
+    def __init__(self, look: Look, source: End, direction: str, denied: t.Sequence[Way]) -> None:
+        self.look, self.source, self.direction, self.denied = look, source, direction, denied
+        self.verdict = _side(denied[0], direction)
+        self.nearest: Denial = self.verdict.denials[0]
+        self.protocols = sorted({f"{way.number}/{way.protocol}" for way in denied})
+        self.dns = denied[0].to == DNS
+
+    def finding(self, ignored: bool) -> Finding:
+        """A complaint, or what it would be if the network enforced policies."""
+        check = "PO-02" if self.dns or self.direction == EGRESS else "PO-03"
+        message = self._message()
+        where: dict[str, t.Any] = {
+            "object": f"NetworkPolicy {self.nearest.label}",
+            "field": f"spec.{self.direction.lower()} {self._what()}",
+        }
+        if ignored:
+            return _bench.skipped(check, f"{message}; but this network does not enforce it", **where)
+        if self.dns and not any(way.protocol == "UDP" for way in self.denied):
+            return _bench.skipped(check, f"{message} over TCP, which answers that fit no datagram need", **where)
+        return _bench.failed(
+            check,
+            message,
+            **where,
+            observed=f"it {self.nearest.why}",
+            expected=f"a rule for {self._flow()}",
+            cause=self._cause(),
+            evidence={
+                "policies": {denial.label: denial.why for denial in self.verdict.denials},
+                "pods": sorted({way.pod.name for way in self.denied}),
+                "manifest": self._manifest(),
+            },
+            subjects=frozenset({self.look.service.uid}),
+            component=f"policy/{self.nearest.label}",
+        )
+
+    def _what(self) -> str:
+        return "DNS" if self.dns else f"port {self.denied[0].port}"
+
+    def _message(self) -> str:
+        who = f"NetworkPolicy {self.nearest.label}"
+        if self.dns:
+            return f"{who} keeps {self.source.label} from the DNS servers"
+        target = f"port {self.denied[0].port} of {self.look.service.label}"
+        if self.direction == EGRESS:
+            return f"{who} does not let {self.source.label} out to {target}"
+        return f"{who} does not let {self.source.label} in to {target}"
+
+    def _flow(self) -> str:
+        there = "the DNS servers" if self.dns else f"pods of {self.look.service.label}"
+        return f"{_spell(self._client_labels(), self.source.namespace)} to {short(self.protocols)} of {there}"
+
+    def _client_labels(self) -> dict[str, str]:
+        """Those that tell the client; none of ours."""
+        asked = self.look.question
+        return dict(self.source.labels if asked.workload else asked.client.labels)
+
+    def _cause(self) -> str:
+        others = [denial.label for denial in self.verdict.denials[1:]]
+        more = f"; {short(others)} select the same pods, and one rule of any of them is enough" if others else ""
+        target = {port.port for port in self.look.service.ports} - {way.number for way in self.denied}
+        mixed = any(f"port {number}/" in self.nearest.why for number in target) and not self.dns
+        hint = "; policies see the port of the pods, not that of the Service" if mixed else ""
+        asked = self.look.question
+        probe = "" if asked.workload or asked.client.labels else f"; {_PROBE}"
+        return f"policies add up, so a further one may allow it{hint}{more}{probe}"
+
+    def _manifest(self) -> Body:
+        """A policy of its own that allows just this: rules of policies add up."""
+        service, space = self.look.service, self.denied[0].pod.namespace
+        servers = {"k8s-app": dict(self.denied[0].pod.labels).get("k8s-app", "kube-dns")}
+        pods = servers if self.dns else dict(service.selector)
+        outward = self.direction == EGRESS
+        peer = _peer(space, pods) if outward else _peer(self.source.namespace, self._client_labels())
+        ports = [{"protocol": p, "port": n} for n, p in sorted({(way.number, way.protocol) for way in self.denied})]
+        what = "dns" if self.dns else service.name
+        return {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {
+                "name": f"{self.source.namespace}-to-{what}"[:253],
+                "namespace": self.source.namespace if outward else space,
+            },
+            "spec": {
+                "podSelector": _labels(self._client_labels() if outward else pods),
+                "policyTypes": [self.direction],
+                self.direction.lower(): [{"to" if outward else "from": [peer], "ports": ports}],
+            },
+        }
+
+
+def _labels(labels: t.Mapping[str, str]) -> Body:
+    return {"matchLabels": dict(labels)} if labels else {}
+
+
+def _peer(namespace: str, labels: t.Mapping[str, str]) -> Body:
+    return {"namespaceSelector": {"matchLabels": {NAMESPACE_NAME: namespace}}, "podSelector": _labels(labels)}
+
+
+# ----- what the probes saw
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A way that policies deny the probe, and how it went on a node."""
+
+    policy: str
+    node: str
+    answered: bool
+
+
+class _Enforced:
+    """PO-04: whether what policies deny the probe pods did not get through.
+
+    Attributes:
+        ignored: it did, on every node; so nothing that policies say here counts.
+    """
+
+    def __init__(self, look: Look) -> None:
+        self.look = look
+        self.seen = list(self._denied())
+        self.through = [seen for seen in self.seen if seen.answered]
+        self.ignored = bool(self.seen) and len(self.through) == len(self.seen)
+
+    def _denied(self) -> t.Iterator[_Seen]:
+        """What was asked directly of pods that policies keep from the probe."""
+        look = self.look
+        denied = {
+            (way.pod.uid, way.number): _nearest(way)
+            for way in ways(look.question, look.facts, look.service, prober(look.question, look.facts))
+            if way.allowed is False
+        }
+        for probe, found in look.seen("direct"):
+            if not probe.endpoint or not probe.port or probe.vantage.namespace != look.question.client.namespace:
+                continue
+            number = probe.endpoint.port(probe.port.name)
+            policy = denied.get((probe.endpoint.pod_uid, number or 0))
+            if policy and look.stable(probe.endpoint) and (found.answered or found.failures):
+                yield _Seen(policy, probe.vantage.node, bool(found.answered))
+
+    def findings(self) -> list[Finding]:
+        """One at most."""
+        if not self.seen:
+            return []
+        if not self.through:
+            return [_bench.passed("PO-04", f"{short(sorted({seen.policy for seen in self.seen}))} is enforced")]
+        names = sorted({seen.policy for seen in self.through})
+        nodes = sorted({seen.node for seen in self.through})
+        where = "this cluster's network does" if self.ignored else f"the network of {short(nodes)} does"
+        return [
+            _bench.warned(
+                "PO-04",
+                f"{where} not enforce NetworkPolicies: what {short(names)} denies the probe pods gets through",
+                object=f"NetworkPolicy {names[0]}",
+                field="enforcement",
+                observed=f"{len(self.through)} of {len(self.seen)} denied connections were answered",
+                expected="none",
+                cause="the network plugin must enforce them; not every one does, and the API takes them anyway",
+                evidence={"nodes": nodes, "policies": names},
+                subjects=frozenset({self.look.service.uid}),
+            )
+        ]
+
+
+def _nearest(way: Way) -> str:
+    side = way.arrives if way.arrives.allowed is False else way.leaves
+    return side.denials[0].label
+
+
+# ----- who must not get in
+
+
+def _refused(look: Look, ignored: bool) -> list[Finding]:
+    """PO-06: every client that must be refused is denied at every port of every pod."""
+    found = []
+    for namespace, labels in look.question.expect.refused_from:
+        who = _spell(labels, namespace)
+        stranger = end(who, namespace, labels, look.facts)
+        mine = [way for way in ways(look.question, look.facts, look.service, stranger) if way.to == PODS]
+        let_in = [way for way in mine if ignored or way.arrives.allowed is not False]
+        if not let_in:
+            found.append(_bench.passed("PO-06", f"policies keep {who} from {look.service.label}"))
+            continue
+        surely = ignored or any(way.arrives.allowed for way in let_in)
+        selecting = sorted({name for way in let_in for name in way.arrives.selecting})
+        cause = f"see {short(selecting)}" if selecting else "no policy selects the pods, so everybody may"
+        message = f"{who} may reach {look.service.label}, and must not"
+        found.append(
+            (_bench.failed if surely else _bench.undecided)(
+                "PO-06",
+                message if surely else f"it is not known whether {message}",
+                object=look.service.label,
+                field=f"refused_from {who}",
+                observed=f"let in to {short(sorted({f'{way.number}/{way.protocol}' for way in let_in}))}",
+                expected="policies that select the pods, and no rule that allows it",
+                cause="this network does not enforce policies" if ignored else cause,
+                subjects=frozenset({look.service.uid}),
+            )
+        )
+    return found
+
+
+def _spell(labels: t.Mapping[str, str], namespace: str) -> str:
+    wanted = f" with {short([f'{key}={value}' for key, value in sorted(labels.items())])}" if labels else ""
+    return f"pods{wanted} of namespace {namespace}"
