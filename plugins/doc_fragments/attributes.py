@@ -24,3 +24,15 @@ attributes:
     membership:
       - plumbline.kubernetes.k8s
 """
+
+    # Of modules that ask no cluster, and so are not in the action group.
+    LOCAL = r"""
+options: {}
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return the changed status of a real run, without changing anything.
+  diff_mode:
+    description: Returns the details of what has changed, or in check mode would change, when run in diff mode.
+  idempotent:
+    description: When run twice in a row with the same options, the second run changes nothing.
+"""

@@ -219,13 +219,14 @@ def _status(classes: t.Mapping[str, int]) -> str:
 
 def _certificates(look: Look) -> list[_Json]:
     """Every leaf that was served, once per port: what anybody who connects is told."""
-    places: dict[tuple[str, bytes], set[str]] = {}
+    places: dict[tuple[str, bytes], list[str]] = {}
     for purpose in ("direct", "cluster_ip", "name", "node_port"):
         for probe, found in look.seen(purpose):
             for served in found.value.get("served") or ():
                 leaf = next(iter(served.get("chain") or ()), None)
                 if isinstance(leaf, bytes) and probe.port:
-                    places.setdefault((probe.port.label, leaf), set()).add(_end(probe))
+                    pods = places.setdefault((probe.port.label, leaf), [])
+                    pods += [_end(probe)] if probe.endpoint else []
     if not places:
         return []
     from ..pki.certificates import facts, parse_chain  # cryptography is loaded where TLS was spoken only
@@ -240,6 +241,6 @@ def _certificates(look: Look) -> list[_Json]:
         kept = {key: told[key] for key in ("subject", "issuer", "not_before", "not_after", "serial", "fingerprint")}
         names = [*told["names"], *told["addresses"]]
         certificates.append(
-            {"where": f"port {port}", "served_by": sorted(seen - {"service"}), "names": names[:MOST_NAMES], **kept}
+            {"where": f"port {port}", "served_by": sorted(set(seen)), "names": names[:MOST_NAMES], **kept}
         )
     return certificates
