@@ -29,7 +29,9 @@ from . import names, probe
 from .checks import judge
 from .checks.dns import CACHE_SECONDS
 from .checks.environment import command, containers_to_read, parse
+from .clients import disguise
 from .diagnose.causes import diagnose, missing_service
+from .diagnose.drift import state
 from .facts import Facts
 from .gather import gather
 from .look import DNS, ENDPOINTS, EnvironmentReading, Look, Observation, Stored, observation
@@ -41,6 +43,7 @@ from .scope import Vantage
 from .snapshot import SERVICE_NAME, Container, Pod, Service, Snapshot, pod, snapshot
 from .snapshot import service as parse_service
 from .topology import topology
+from .waivers import waived
 
 # Seconds before the second look, and how long at most to wait for changes to end first.
 SETTLE = 2.0
@@ -96,8 +99,9 @@ def _no_service(cluster: Cluster, question: Question) -> Report:
         object=subject,
         cause=cause,
     )
-    causes = missing_service(finding) if question.causes else None
-    return Report(subject, cluster.label, (finding,), causes=causes)
+    findings = tuple(waived([finding], question.waivers, datetime.now(UTC).date()))
+    causes = missing_service(finding) if question.causes and findings == (finding,) else None
+    return Report(subject, cluster.label, findings, causes=causes)
 
 
 class _Session:
@@ -146,6 +150,7 @@ class _Session:
     def run(self) -> Report | None:
         """Look until every complaint is confirmed or gone; None when the Service became another one meanwhile."""
         self._learn_trust()
+        self._learn_client()
         previous: _Round | None = None
         for number in range(1, MOST_ROUNDS + 1):
             began = time.monotonic()
@@ -171,7 +176,7 @@ class _Session:
         touched: frozenset[str] = look.touched
         if previous is not None:
             touched = self._touched(previous.sequence, previous.look.before, look.after)
-        findings = judge(look)
+        findings = waived(judge(look), self.question.waivers, look.now.date())
         return _Round(sequence, look, findings, touched, previous.keys if previous else frozenset())
 
     @property
@@ -187,6 +192,17 @@ class _Session:
 
             bundle = read_bundle(self.cluster, self.service.namespace, tls.bundle_config_map)
             self.question = replace(self.question, tls=replace(tls, bundle=bundle))
+
+    def _learn_client(self) -> None:
+        """Let the probe pods wear the labels of the clients' workload; ask nothing where they cannot stand for it."""
+        asked = self.question
+        if not asked.workload or asked.client.labels or not asked.probes:
+            return
+        worn, why = disguise(asked, self._facts(), self.service)
+        if why:
+            self.question = replace(asked, ask=False, unasked=why)
+        else:
+            self.question = replace(asked, client=replace(asked.client, labels=worn))
 
     def _stored(self) -> Stored | None:
         if not self.question.tls.secret or not self._judges_tls:
@@ -231,8 +247,11 @@ class _Session:
         findings = tuple(current.close())
         nodes = tuple(dict.fromkeys(v.node for v in current.look.plan.vantages if current.look.works(v)))
         seen = topology(current.look)
-        causes = diagnose(current.look, findings) if self.question.causes else None
-        return Report(self.service.label, self.cluster.label, findings, nodes, number, topology=seen, causes=causes)
+        found = Report(self.service.label, self.cluster.label, findings, nodes, number, topology=seen)
+        if not self.question.causes:
+            return found
+        causes = diagnose(current.look, findings)
+        return replace(found, causes=causes, state=state(current.look, seen["certificates"]))
 
     # ----- one look
 
@@ -260,7 +279,7 @@ class _Session:
         with ThreadPoolExecutor(max_workers=_EXECS_AT_ONCE) as pool:
             # The containers are read while the probes run, which happens in this thread: it gets the signals.
             readings = self._read_environment(before, pool)
-            facts = pool.submit(gather, self.cluster, self.question) if self.question.surroundings else None
+            facts = pool.submit(self._facts)
             outcomes = self._probe(planned)
             environment = tuple(reading for future in readings if (reading := future.result()) is not None)
         after = self._snapshot()
@@ -281,8 +300,13 @@ class _Session:
             lost={vantage: outcome.cause for vantage, outcome in outcomes.items() if outcome.cause},
             environment=environment,
             stored=self._stored(),
-            facts=facts.result() if facts else Facts(),
+            facts=facts.result(),
         )
+
+    def _facts(self) -> Facts:
+        if not self.question.surroundings:
+            return Facts()
+        return gather(self.cluster, self.question, dict(self.service.selector))
 
     def _probe(self, planned: Plan) -> dict[Vantage, probe.ProbeOutcome]:
         if not planned.vantages:
@@ -313,7 +337,7 @@ class _Session:
         return ""
 
     def _read_environment(self, before: Snapshot, pool: ThreadPoolExecutor) -> list[Future[EnvironmentReading | None]]:
-        if "environment" not in self.question.layers or before.service is None:
+        if "environment" not in self.question.layers or before.service is None or not self.question.ask:
             return []
         words = command(before.service)
         chosen = containers_to_read(before, self.question.max_pods)

@@ -9,19 +9,42 @@ from __future__ import annotations
 
 import os
 import typing as t
+from datetime import UTC, datetime
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..kube.client import Cluster
 from ..kube.errors import OptionError
 from . import engine
+from .checks import IDS
+from .diagnose.drift import drift, recorded
 from .question import Question, question
 from .result import SKIPPED, Report, short, write
+from .waivers import expired, refuse_unknown
 
 
-def judge(module: AnsibleModule, cluster: Cluster, layers: t.Sequence[str]) -> dict[str, t.Any]:
+def judge(
+    module: AnsibleModule, cluster: Cluster, layers: t.Sequence[str], *, causes: bool = False
+) -> dict[str, t.Any]:
     """Judge `layers` of the Service in question and return the module's result, or fail with it."""
-    asked = question(module.params, layers)
+    asked = question(module.params, layers, causes=causes)
+    check(module, asked)
+    before = _baseline(module.params.get("baseline"))
+    if module.check_mode:
+        return {"changed": False, "msg": would(asked)}
+    report = engine.verify(cluster, asked)
+    further = {}
+    if before is not None and report.state is not None:
+        further["drift"] = drift(before, report.state)
+    return conclude(module, asked, report, **further)
+
+
+def check(module: AnsibleModule, asked: Question) -> None:
+    """Refuse what could not work before anything is asked.
+
+    Raises:
+        OptionError, PkiError: one line about the option.
+    """
     if asked.tls.bundle:
         from .trust import check_bundle  # cryptography is loaded where TLS is judged only
 
@@ -29,10 +52,12 @@ def judge(module: AnsibleModule, cluster: Cluster, layers: t.Sequence[str]) -> d
     dest = module.params["dest"]
     if dest and not os.path.isdir(os.path.dirname(os.path.abspath(dest))):
         raise OptionError(f"dest: the folder of {dest} does not exist")
-    if module.check_mode:
-        return {"changed": False, "msg": would(asked)}
-    report = engine.verify(cluster, asked)
-    result = report.as_result()
+
+
+def conclude(module: AnsibleModule, asked: Question, report: Report, **further: t.Any) -> dict[str, t.Any]:
+    """The module's result, and the file that was asked for; ends the module where it is as bad as `fail_on`."""
+    result = {**report.as_result(), **further}
+    dest = module.params["dest"]
     if dest:
         write(report.as_document(), dest)
         result["dest"] = dest
@@ -43,14 +68,26 @@ def judge(module: AnsibleModule, cluster: Cluster, layers: t.Sequence[str]) -> d
     return result
 
 
+def _baseline(path: str | None) -> dict[str, t.Any] | None:
+    """The state that an earlier run wrote, where one is given."""
+    if not path:
+        return None
+    try:
+        with open(path, encoding="utf-8") as file:
+            return recorded(file.read(), path)
+    except OSError as error:
+        raise OptionError(f"baseline: {path} cannot be read: {error.strerror or error}") from error
+
+
 def would(asked: Question) -> str:
     """What a run would do, for check mode."""
-    parts = [f"would judge {short(asked.layers)} of Service {asked.namespace}/{asked.name}"]
+    what = "everything about" if asked.surroundings else f"{short(asked.layers)} of"
+    parts = [f"would judge {what} Service {asked.namespace}/{asked.name}"]
     if asked.probes:
         where = short(asked.nodes) if asked.nodes else f"up to {asked.max_nodes} nodes"
         namespaces = short(list(dict.fromkeys(filter(None, (asked.client.namespace, asked.other_namespace)))))
         parts.append(f"from a probe pod (image {asked.client.image}) in namespace {namespaces} on {where}")
-    if "environment" in asked.layers:
+    if "environment" in asked.layers and asked.ask:
         parts.append(f"and read the Service's variables in the containers of up to {asked.max_pods} pods")
     return " ".join(parts) + "; check mode runs nothing"
 

@@ -139,6 +139,7 @@ class Report:
         started: when it began.
         topology: who was asked, by whom, which way, and what came of it (see :mod:`.topology`).
         causes: what is wrong first, and what follows from it; None where nobody asked for causes.
+        state: what a later run compares itself with (see :mod:`.diagnose.drift`).
     """
 
     subject: str
@@ -150,6 +151,7 @@ class Report:
     started: datetime | None = None
     topology: t.Mapping[str, t.Any] | None = None
     causes: tuple[Cause, ...] | None = None
+    state: t.Mapping[str, t.Any] | None = None
 
     @property
     def summary(self) -> dict[str, int]:
@@ -238,6 +240,7 @@ class Report:
         }
         if self.causes is not None:
             document["causes"] = [cause.as_dict() for cause in self.causes]
+            document["state"] = self.state
         return document
 
 

@@ -97,9 +97,11 @@ class Evidence:
 
     def component(self, finding: Finding) -> str:
         """What a finding accuses by itself; empty where it only saw a failure, or gives advice."""
+        pod = next((p.name for p in self.look.after.pods if finding.object.startswith(p.label)), "")
+        if finding.id == "EP-03" and pod:
+            return f"ready/{pod}"
         if finding.component or finding.id not in STATED:
             return finding.component
-        pod = next((p.name for p in self.look.after.pods if finding.object.startswith(p.label)), "")
         pattern = STATED[finding.id]
         if "{pod}" in pattern:
             return pattern.replace("{pod}", pod).rstrip("/")

@@ -1,0 +1,255 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A healthy application in a namespace of its own on the real cluster, to be broken and mended."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import time
+import typing as t
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import question as asking
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube import kinds
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds import Kind
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki import authority, issue, keys
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.certificates import pem_of
+
+Body = dict[str, t.Any]
+NAME = "my-nginx"
+PATIENCE = 60.0
+
+CONF = """server {
+  listen 8080 default_server;
+  listen 8443 ssl default_server;
+  ssl_certificate /etc/nginx/ssl/tls.crt;
+  ssl_certificate_key /etc/nginx/ssl/tls.key;
+  root /usr/share/nginx/html;
+  add_header Served-By $hostname always;
+}
+"""
+
+
+@dataclass
+class Bed:
+    """One namespace with the tutorial's application, both ports, and the CA that its clients trust.
+
+    Attributes:
+        options: what the questions about it differ in from the usual.
+        undo: what to do before the base is applied again.
+    """
+
+    cluster: Cluster
+    namespace: str
+    images: t.Mapping[str, str]
+    options: Body = field(default_factory=dict)
+    undo: list[t.Callable[[], object]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.now = datetime.now(UTC).replace(microsecond=0)
+        self.authority = self.new_authority()
+
+    # ----- the healthy application
+
+    def base(self) -> list[tuple[Kind, Body]]:
+        """Everything, as it should be."""
+        return [
+            (kinds.CONFIG_MAP, self.meta("ConfigMap", "nginxconfigmap", data={"default.conf": CONF})),
+            (kinds.SECRET, self.secret(self.leaf())),
+            (kinds.DEPLOYMENT, self.deployment()),
+            (kinds.SERVICE, self.service()),
+        ]
+
+    def meta(self, kind: str, name: str, api: str = "v1", **rest: t.Any) -> Body:
+        """An object of the namespace."""
+        return {"apiVersion": api, "kind": kind, "metadata": {"name": name, "namespace": self.namespace}, **rest}
+
+    def new_authority(self) -> issue.Issuer:
+        """A CA that was made long ago, so that it can have issued what has expired."""
+        chain, key = authority.make(
+            authority.Profile("faults", "P-256", timedelta(days=200)), 1, self.now - timedelta(days=100)
+        )
+        return issue.Issuer(chain[0], key)
+
+    def leaf(self, names: t.Sequence[str] = (), days_ago: int = 0, days: int = 30) -> tuple[bytes, bytes]:
+        """A certificate for the Service by the CA that clients trust, and its key, both PEM."""
+        forms = tuple(names) or (NAME, f"{NAME}.{self.namespace}", f"{NAME}.{self.namespace}.svc")
+        key = keys.generate("P-256")
+        wanted = issue.LeafRequest(forms, (), timedelta(days=days))
+        made = issue.leaf(wanted, self.authority, key, self.now - timedelta(days=days_ago))
+        return pem_of((made,)).encode(), keys.pem(key)
+
+    def secret(self, pair: tuple[bytes, bytes], name: str = "nginxsecret") -> Body:
+        """A TLS Secret of a pair."""
+        data = {key: base64.b64encode(value).decode() for key, value in zip(("tls.crt", "tls.key"), pair, strict=True)}
+        return self.meta("Secret", name, type="kubernetes.io/tls", data=data)
+
+    def deployment(self) -> Body:
+        """Two replicas, spread over nodes."""
+        container = {
+            "name": "nginx",
+            "image": self.images["nginx"],
+            "imagePullPolicy": "IfNotPresent",
+            "ports": [{"name": "http", "containerPort": 8080}, {"name": "https", "containerPort": 8443}],
+            "readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1, "failureThreshold": 1},
+            "volumeMounts": [
+                {"name": "conf", "mountPath": "/etc/nginx/conf.d"},
+                {"name": "cert", "mountPath": "/etc/nginx/ssl"},
+            ],
+        }
+        template = {
+            "metadata": {"labels": {"run": NAME}},
+            "spec": {
+                "terminationGracePeriodSeconds": 1,
+                "containers": [container],
+                "topologySpreadConstraints": [
+                    {
+                        "maxSkew": 1,
+                        "topologyKey": "kubernetes.io/hostname",
+                        "whenUnsatisfiable": "ScheduleAnyway",
+                        "labelSelector": {"matchLabels": {"run": NAME}},
+                        "matchLabelKeys": ["pod-template-hash"],
+                    }
+                ],
+                "volumes": [
+                    {"name": "conf", "configMap": {"name": "nginxconfigmap"}},
+                    {"name": "cert", "secret": {"secretName": "nginxsecret"}},
+                ],
+            },
+        }
+        spec = {"replicas": 2, "selector": {"matchLabels": {"run": NAME}}, "template": template}
+        return self.meta("Deployment", NAME, "apps/v1", spec={**spec, "progressDeadlineSeconds": 20})
+
+    def service(self) -> Body:
+        """http 80 and https 443, as in the tutorial's second half."""
+        ports = [
+            {"name": "http", "port": 80, "targetPort": 8080, "protocol": "TCP"},
+            {"name": "https", "port": 443, "targetPort": 8443, "protocol": "TCP"},
+        ]
+        return self.meta("Service", NAME, spec={"selector": {"run": NAME}, "ports": ports, "type": "ClusterIP"})
+
+    # ----- changes
+
+    def make(self) -> None:
+        """The namespace with the healthy application."""
+        self.cluster.apply(
+            kinds.NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}}, force=True
+        )
+        self.mend()
+
+    def mend(self) -> None:
+        """Make it as it should be again, whatever was done to it."""
+        while self.undo:
+            self.undo.pop()()
+        for kind, body in self.base():
+            self.cluster.apply(kind, body, manager="faults", force=True)
+        self.until(self.settled, "the healthy application")
+
+    def remove(self) -> None:
+        """The namespace goes away in its own time."""
+        self.cluster.delete(kinds.NAMESPACE, self.namespace)
+
+    def change(self, kind: Kind, name: str, patch: Body, namespace: str = "") -> None:
+        """A strategic merge patch, by the manager that applies the base, so that :meth:`mend` takes it back."""
+        self.cluster.patch(kind, name, namespace or self.namespace, patch, manager="faults-inject")
+
+    def template(self, spec: Body) -> None:
+        """A patch of the Deployment's pod template."""
+        self.change(kinds.DEPLOYMENT, NAME, {"spec": {"template": {"spec": spec}}})
+
+    def container(self, **changes: t.Any) -> None:
+        """A patch of its container."""
+        self.template({"containers": [{"name": "nginx", **changes}]})
+
+    def recreate(self, kind: Kind, body: Body) -> None:
+        """Replace an object as a whole."""
+        self.cluster.delete(kind, body["metadata"]["name"], self.namespace)
+        self.until(lambda: self.cluster.get(kind, body["metadata"]["name"], self.namespace) is None, "its end")
+        self.cluster.apply(kind, body, manager="faults", force=True)
+
+    def extra(self, kind: Kind, body: Body) -> None:
+        """A further object, removed by :meth:`mend`."""
+        self.cluster.apply(kind, body, manager="faults", force=True)
+        metadata = body["metadata"]
+        self.undo.append(lambda: self.cluster.delete(kind, metadata["name"], metadata.get("namespace")))
+
+    def replaced(self) -> None:
+        """Let the Deployment make all its pods anew, and wait for that."""
+        stamp = {"metadata": {"annotations": {"faults": str(time.time())}}}
+        self.change(kinds.DEPLOYMENT, NAME, {"spec": {"template": stamp}})
+        self.until(self.settled, "the new pods")
+
+    # ----- waiting
+
+    def pods(self) -> list[Body]:
+        """Those of the application."""
+        return self.cluster.list(kinds.POD, self.namespace, labels=f"run={NAME}").items
+
+    def settled(self) -> bool:
+        """Two ready pods of the newest template, all of them endpoints, nothing else."""
+        deployment = self.cluster.get(kinds.DEPLOYMENT, NAME, self.namespace) or {}
+        status, generation = deployment.get("status") or {}, deployment.get("metadata", {}).get("generation")
+        if status.get("observedGeneration") != generation:
+            return False
+        counts = [status.get(key, 0) for key in ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")]
+        return counts == [2, 2, 2, 2] and len(self.pods()) == 2 and len(self.ready_addresses()) == 2
+
+    def ready_addresses(self) -> set[str]:
+        """Of the Service's EndpointSlices."""
+        slices = self.cluster.list(kinds.ENDPOINT_SLICE, self.namespace, labels=f"kubernetes.io/service-name={NAME}")
+        endpoints = [endpoint for item in slices.items for endpoint in item.get("endpoints") or []]
+        return {a for endpoint in endpoints if endpoint["conditions"].get("ready") for a in endpoint["addresses"]}
+
+    def until(self, done: t.Callable[[], object], what: str, patience: float = PATIENCE) -> None:
+        """Ask again and again, but not for ever.
+
+        Raises:
+            TimeoutError: it did not happen.
+        """
+        end = time.monotonic() + patience
+        while not done():
+            if time.monotonic() > end:
+                raise TimeoutError(f"{self.namespace}: waited {patience:g} s for {what}")
+            time.sleep(0.3)
+
+    def waiting(self, reason: str) -> t.Callable[[], bool]:
+        """Whether a container waits for that reason."""
+        return lambda: any(
+            (status.get("state") or {}).get("waiting", {}).get("reason") == reason
+            for pod in self.pods()
+            for status in (pod.get("status") or {}).get("containerStatuses") or []
+        )
+
+    def unready(self) -> bool:
+        """Whether no endpoint is ready, while there are pods."""
+        return bool(self.pods()) and not self.ready_addresses()
+
+    # ----- the question
+
+    def question(self) -> asking.Question:
+        """Everything, with causes."""
+        params = copy.deepcopy(_DEFAULTS)
+        params |= {"name": NAME, "namespace": self.namespace}
+        params["client"]["image"] = self.images["python"]
+        params["tls"]["bundle"] = pem_of((self.authority.certificate,))
+        for key, value in self.options.items():
+            params[key] = {**params[key], **value} if isinstance(value, dict) else value
+        return asking.question(params, (*asking.LAYERS, *asking.SURROUNDINGS), causes=True)
+
+
+def _defaults() -> Body:
+    def value(spec: Body) -> t.Any:
+        if "options" in spec and spec["type"] == "dict":
+            return {key: value(child) for key, child in spec["options"].items()}
+        return spec.get("default")
+
+    every = {**asking.OPTIONS, **asking.TLS_OPTION, **asking.DIAGNOSE_OPTIONS}
+    return {**{key: value(spec) for key, spec in every.items()}, "read_logs": "all"}
+
+
+_DEFAULTS = _defaults()

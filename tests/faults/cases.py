@@ -1,0 +1,312 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The faults: how each is brought about, and what must be named as the first cause."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from bed import CONF, NAME, Bed
+
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube import kinds
+
+
+@dataclass(frozen=True)
+class Case:
+    """One fault, or several at once.
+
+    Attributes:
+        components: patterns of the parts that must be the first causes, in this order.
+        words: what the first cause's line must contain.
+        inject: breaks it, and returns when the cluster shows it.
+        alone: it breaks something that other cases use.
+    """
+
+    name: str
+    components: tuple[str, ...]
+    words: str
+    inject: t.Callable[[Bed], None]
+    alone: bool = False
+
+
+CASES: list[Case] = []
+
+
+def case(name: str, *components: str, words: str, alone: bool = False) -> t.Callable[..., t.Any]:
+    """Register a function as the injection of a case."""
+
+    def keep(inject: t.Callable[[Bed], None]) -> t.Callable[[Bed], None]:
+        CASES.append(Case(name, components, words, inject, alone))
+        return inject
+
+    return keep
+
+
+# ----- the workload
+
+
+def down(bed: Bed) -> None:
+    """Let no pod of the version before serve on."""
+    bed.change(kinds.DEPLOYMENT, NAME, {"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}})
+
+
+@case("F01-image", "started/*", words="nope")
+def _image(bed: Bed) -> None:
+    down(bed)
+    bed.container(image="127.0.0.1:1/nope:1", imagePullPolicy="IfNotPresent")
+    bed.until(lambda: bed.waiting("ErrImagePull")() or bed.waiting("ImagePullBackOff")(), "a failed pull")
+
+
+@case("F02-readiness", "ready/*", words="readiness probe")
+def _readiness(bed: Bed) -> None:
+    down(bed)
+    bed.container(readinessProbe={"httpGet": {"path": "/absent", "port": 8080}, "periodSeconds": 1})
+    bed.until(lambda: bed.unready() and all(p["status"]["phase"] == "Running" for p in bed.pods()), "unready pods")
+
+
+@case("F03-dead-port", "port/80", words="8080")
+def _dead_port(bed: Bed) -> None:
+    bed.change(
+        kinds.CONFIG_MAP, "nginxconfigmap", {"data": {"default.conf": CONF.replace("listen 8080", "listen 8081")}}
+    )
+    down(bed)
+    bed.container(readinessProbe={"httpGet": {"path": "/", "port": 8081}, "periodSeconds": 1})
+    bed.until(bed.settled, "ready pods")
+
+
+@case("F05-crash", "started/*", words="emerg|CrashLoop")
+def _crash(bed: Bed) -> None:
+    bed.change(kinds.CONFIG_MAP, "nginxconfigmap", {"data": {"default.conf": "server { listen 8080"}})
+    down(bed)
+    bed.template({"restartPolicy": "Always", "terminationGracePeriodSeconds": 2})
+    bed.until(bed.waiting("CrashLoopBackOff"), "a crash loop")
+
+
+@case("F06-secret-missing", "source/Secret/absent", words="absent")
+def _secret_missing(bed: Bed) -> None:
+    down(bed)
+    bed.template({"volumes": [{"name": "cert", "secret": {"secretName": "absent"}}]})
+    bed.until(lambda: len(bed.pods()) == 2 and bed.waiting("ContainerCreating")(), "containers in creation")
+
+
+@case("F07-key-missing", "source/ConfigMap/nginxconfigmap", words="absent.conf")
+def _key_missing(bed: Bed) -> None:
+    down(bed)
+    items = [{"key": "absent.conf", "path": "default.conf"}]
+    bed.template({"volumes": [{"name": "conf", "configMap": {"name": "nginxconfigmap", "items": items}}]})
+    bed.until(lambda: len(bed.pods()) == 2 and bed.waiting("ContainerCreating")(), "containers in creation")
+
+
+@case("F08-unschedulable", "scheduled/*", words="node")
+def _unschedulable(bed: Bed) -> None:
+    down(bed)
+    bed.template({"nodeSelector": {"disk": "absent"}})
+    bed.until(lambda: bed.pods() and all(p["status"]["phase"] == "Pending" for p in bed.pods()), "pending pods")
+
+
+@case("F09-bad-replica", "answer/stray*", words="stray")
+def _bad_replica(bed: Bed) -> None:
+    spec = {"containers": [{"name": "nginx", "image": bed.images["nginx"], "imagePullPolicy": "IfNotPresent"}]}
+    pod = bed.meta("Pod", "stray", spec={**spec, "terminationGracePeriodSeconds": 0})
+    pod["metadata"]["labels"] = {"run": NAME}
+    bed.extra(kinds.POD, pod)
+    bed.until(lambda: len(bed.ready_addresses()) == 3, "three endpoints")
+
+
+@case("F12-quota", "admission", words="quota")
+def _quota(bed: Bed) -> None:
+    bed.extra(kinds.RESOURCE_QUOTA, bed.meta("ResourceQuota", "none", spec={"hard": {"pods": "0"}}))
+    down(bed)
+    bed.template({"terminationGracePeriodSeconds": 2})
+    bed.until(lambda: not bed.pods(), "no pods")
+
+
+@case("X1-readiness-gate", "ready/*", words="gate")
+def _readiness_gate(bed: Bed) -> None:
+    down(bed)
+    bed.template({"readinessGates": [{"conditionType": "example.com/gate"}]})
+    bed.until(lambda: bed.unready() and all(p["status"]["phase"] == "Running" for p in bed.pods()), "unready pods")
+
+
+@case("X2-paused", "workload", words="paused")
+def _paused(bed: Bed) -> None:
+    bed.undo.append(lambda: bed.change(kinds.DEPLOYMENT, NAME, {"spec": {"paused": None}}))
+    bed.change(kinds.DEPLOYMENT, NAME, {"spec": {"paused": True}})
+    bed.container(image="plumbline.invalid/next:1")
+
+
+@case("X3-scaled-to-zero", "workload", words="0")
+def _zero(bed: Bed) -> None:
+    bed.change(kinds.DEPLOYMENT, NAME, {"spec": {"replicas": 0}})
+    bed.until(lambda: not bed.pods(), "no pods")
+
+
+# ----- the Service
+
+
+@case("F14-no-service", "service", words="there is no Service")
+def _no_service(bed: Bed) -> None:
+    bed.cluster.delete(kinds.SERVICE, NAME, bed.namespace)
+
+
+@case("F15-selector", "selector", words="run=my-nginx")
+def _selector(bed: Bed) -> None:
+    bed.change(kinds.SERVICE, NAME, {"spec": {"selector": {"run": "my-nginx2"}}})
+    bed.until(lambda: not bed.ready_addresses(), "no endpoints")
+
+
+@case("F17-target-port", "port/80", words="8081")
+def _target_port(bed: Bed) -> None:
+    bed.change(kinds.SERVICE, NAME, {"spec": {"ports": [{"port": 80, "protocol": "TCP", "targetPort": 8081}]}})
+
+
+@case("F18-named-port", "port/80", words="htp")
+def _named_port(bed: Bed) -> None:
+    bed.change(kinds.SERVICE, NAME, {"spec": {"ports": [{"port": 80, "protocol": "TCP", "targetPort": "htp"}]}})
+
+
+@case("F20-protocol", "port/80", words="UDP")
+def _protocol(bed: Bed) -> None:
+    body = bed.service()
+    body["spec"]["ports"][0]["protocol"] = "UDP"
+    bed.undo.append(lambda: bed.recreate(kinds.SERVICE, bed.service()))
+    bed.recreate(kinds.SERVICE, body)
+    bed.replaced()
+
+
+@case("F23-unready-published", "service", words="publishNotReadyAddresses")
+def _published(bed: Bed) -> None:
+    bed.undo.append(lambda: bed.change(kinds.SERVICE, NAME, {"spec": {"publishNotReadyAddresses": None}}))
+    bed.change(kinds.SERVICE, NAME, {"spec": {"publishNotReadyAddresses": True}})
+    spec = {"containers": [{"name": "idle", "image": bed.images["python"], "command": ["sleep", "3600"]}]}
+    spec["containers"][0] |= {"imagePullPolicy": "IfNotPresent", "readinessProbe": {"exec": {"command": ["false"]}}}
+    pod = bed.meta("Pod", "stray", spec={**spec, "terminationGracePeriodSeconds": 0})
+    pod["metadata"]["labels"] = {"run": NAME}
+    bed.extra(kinds.POD, pod)
+    bed.until(lambda: len(bed.ready_addresses()) == 3, "three endpoints")
+
+
+@case("F25-recreated", "environment/*", words="variables")
+def _recreated(bed: Bed) -> None:
+    bed.undo.append(bed.replaced)
+    # Another address than before: something else may not take the old one meanwhile.
+    bed.cluster.delete(kinds.SERVICE, NAME, bed.namespace)
+    bed.cluster.apply(kinds.SERVICE, bed.service(), manager="faults", force=True)
+    bed.until(lambda: len(bed.ready_addresses()) == 2, "endpoints")
+
+
+@case("F27-internal-local", "service", words="internalTrafficPolicy")
+def _internal_local(bed: Bed) -> None:
+    bed.undo.append(lambda: bed.change(kinds.SERVICE, NAME, {"spec": {"internalTrafficPolicy": "Cluster"}}))
+    bed.change(kinds.SERVICE, NAME, {"spec": {"internalTrafficPolicy": "Local"}})
+
+
+@case("F29-older-than-service", "environment/*", words="variables")
+def _older(bed: Bed) -> None:
+    _recreated(bed)
+
+
+@case("F31-links-off", words="")
+def _links_off(bed: Bed) -> None:
+    bed.undo.append(bed.replaced)
+    bed.undo.append(lambda: bed.template({"enableServiceLinks": True}))
+    bed.template({"enableServiceLinks": False})
+    bed.until(bed.settled, "new pods")
+
+
+# ----- policies
+
+
+@case("F43-deny-ingress", "policy/*/deny", words="deny")
+def _deny_ingress(bed: Bed) -> None:
+    bed.extra(kinds.NETWORK_POLICY, policy(bed, {"podSelector": {}, "policyTypes": ["Ingress"]}))
+
+
+@case("F44-deny-egress", "policy/*/deny", words="deny")
+def _deny_egress(bed: Bed) -> None:
+    bed.extra(kinds.NETWORK_POLICY, policy(bed, {"podSelector": {}, "policyTypes": ["Egress"]}))
+
+
+@case("X4-wrong-policy-port", "policy/*/deny", words="deny")
+def _wrong_policy_port(bed: Bed) -> None:
+    rule = {"ports": [{"port": 80, "protocol": "TCP"}]}
+    bed.extra(kinds.NETWORK_POLICY, policy(bed, {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [rule]}))
+
+
+def policy(bed: Bed, spec: dict[str, t.Any]) -> dict[str, t.Any]:
+    """A NetworkPolicy named deny."""
+    return bed.meta("NetworkPolicy", "deny", "networking.k8s.io/v1", spec=spec)
+
+
+# ----- TLS
+
+
+def served(bed: Bed, body: dict[str, t.Any]) -> None:
+    """Let the pods serve another Secret's content."""
+    bed.undo.append(bed.replaced)
+    bed.cluster.apply(kinds.SECRET, body, manager="faults", force=True)
+    bed.replaced()
+
+
+@case("T01-expired", "certificate", words="expired")
+def _expired(bed: Bed) -> None:
+    served(bed, bed.secret(bed.leaf(days_ago=60, days=30)))
+
+
+@case("T02-not-yet-valid", "certificate", words="not yet valid")
+def _not_yet(bed: Bed) -> None:
+    served(bed, bed.secret(bed.leaf(days_ago=-10)))
+
+
+@case("T03-wrong-name", "certificate", words="other.example")
+def _wrong_name(bed: Bed) -> None:
+    served(bed, bed.secret(bed.leaf(names=["other.example"])))
+
+
+@case("T05-other-authority", "trust", words="CA")
+def _other_authority(bed: Bed) -> None:
+    known, bed.authority = bed.authority, bed.new_authority()
+    pair = bed.leaf()
+    bed.authority = known
+    served(bed, bed.secret(pair))
+
+
+@case("T07-key-names", "source/Secret/nginxsecret", words="tls.crt")
+def _key_names(bed: Bed) -> None:
+    data = {"nginx.crt": "eA==", "nginx.key": "eA=="}
+    bed.undo.append(lambda: bed.cluster.delete(kinds.SECRET, "nginxsecret", bed.namespace))
+    bed.recreate(kinds.SECRET, bed.meta("Secret", "nginxsecret", type="Opaque", data=data))
+    down(bed)
+    bed.template({"terminationGracePeriodSeconds": 2})
+    bed.until(bed.waiting("CrashLoopBackOff"), "a crash loop")
+
+
+@case("T08-not-reloaded", "served*", words="another certificate")
+def _not_reloaded(bed: Bed) -> None:
+    bed.undo.append(bed.replaced)
+    bed.options["tls"] = {"secret": "nginxsecret"}
+    bed.cluster.apply(kinds.SECRET, bed.secret(bed.leaf()), manager="faults", force=True)
+
+
+# ----- two at once
+
+
+@case("2F-selector-and-certificate", "selector", words="run=my-nginx")
+def _selector_and_more(bed: Bed) -> None:
+    bed.extra(kinds.NETWORK_POLICY, policy(bed, {"podSelector": {}, "policyTypes": ["Ingress"]}))
+    _selector(bed)
+
+
+@case("2F-policy-and-environment", "policy/*/deny", "environment/*", words="deny")
+def _policy_and_environment(bed: Bed) -> None:
+    _recreated(bed)
+    _deny_ingress(bed)
+
+
+@case("2F-port-and-expired", "port/80", "certificate", words="8081")
+def _port_and_expired(bed: Bed) -> None:
+    _expired(bed)
+    _target_port(bed)
