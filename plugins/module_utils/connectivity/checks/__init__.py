@@ -11,12 +11,13 @@ import types
 
 from ..look import Look
 from ..result import Finding
-from . import client, control, dns, endpoints, environment, http, policy, service
+from . import client, control, dns, endpoints, environment, http, infrastructure, policy, service
 
 # In the order in which a reader wants them. AnsiballZ ships what is imported, so every layer is named here; a test
 # holds this list against the folder.
 LAYERS: tuple[types.ModuleType, ...] = (
     control,
+    infrastructure,
     service,
     policy,
     client,

@@ -10,9 +10,25 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
+from ..intent import matches
 from ..look import Look, Observation
+from ..probe import RUN_LABEL
 from ..result import FAIL, INCONCLUSIVE, PASS, SKIPPED, WARN, Finding
-from ..snapshot import Node, node
+from ..snapshot import Node, Pod, node, pod
+
+# What a container waits for that it does not come out of by itself.
+STUCK = frozenset(
+    {
+        "CrashLoopBackOff",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "ErrImageNeverPull",
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "RunContainerError",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +85,22 @@ def failure(found: Observation) -> str:
 def nodes(look: Look) -> tuple[Node, ...]:
     """The nodes, as the snapshot or the surroundings have them; empty where nodes may not be listed."""
     return look.after.nodes or tuple(node(body) for body in look.facts.all("nodes"))
+
+
+def client_pods(look: Look) -> list[Pod]:
+    """The pods of the client that the question names, by its workload or labels; without our own that ask for it."""
+    client, workload = look.question.client, look.question.workload
+
+    def asks(one: Pod) -> bool:
+        return one.owner == workload if workload else matches(client.labels, dict(one.labels))
+
+    pods = [pod(body) for body in look.facts.all("client_pods") if workload or client.labels]
+    return [one for one in pods if RUN_LABEL not in dict(one.labels) and asks(one)]
+
+
+def is_stuck(one: Pod) -> bool:
+    """Whether a container waits for something that it does not come out of by itself."""
+    return any(container.waiting in STUCK for container in (*one.containers, *one.sidecars))
 
 
 def why_unprobed(look: Look) -> str:

@@ -30,7 +30,7 @@ from ..snapshot import (
     target_port,
     target_ports,
 )
-from .common import Bench, failure, why_unprobed
+from .common import Bench, failure, is_stuck, why_unprobed
 from .paths import HINTS, answers, called
 
 NAME = "endpoints"
@@ -54,19 +54,6 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
 
 # A pod that is not ready for longer than a Deployment's default progressDeadlineSeconds is no longer on its way.
 UNREADY_TOO_LONG = 600
-# What a container waits for that it does not come out of by itself.
-_STUCK = frozenset(
-    {
-        "CrashLoopBackOff",
-        "CreateContainerConfigError",
-        "CreateContainerError",
-        "ErrImageNeverPull",
-        "ErrImagePull",
-        "ImagePullBackOff",
-        "InvalidImageName",
-        "RunContainerError",
-    }
-)
 
 
 def check(look: Look) -> list[Finding]:
@@ -354,7 +341,7 @@ def _stuck_pods(look: Look) -> list[Finding]:
 
 
 def _is_stuck(pod: Pod, now: datetime) -> bool:
-    if any(container.waiting in _STUCK for container in (*pod.containers, *pod.sidecars)):
+    if is_stuck(pod):
         return True
     return pod.turned is not None and (now - pod.turned).total_seconds() > UNREADY_TOO_LONG
 

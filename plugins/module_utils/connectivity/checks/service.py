@@ -18,13 +18,11 @@ from .. import nearest
 from ..facts import Body
 from ..intent import WORKLOADS, intended, label, matches, template_labels
 from ..look import Look
-from ..probe import RUN_LABEL
-from ..question import Question
 from ..reach import reachable, ready_or_serving
 from ..result import Finding, short
-from ..snapshot import SLICE_CONTROLLER, Node, Pod, Service, ServicePort, family_of, pod
+from ..snapshot import SLICE_CONTROLLER, Node, Pod, Service, ServicePort, family_of
 from . import exposure
-from .common import Bench, nodes
+from .common import Bench, client_pods, nodes
 
 NAME = "service"
 _bench = Bench(NAME)
@@ -532,8 +530,7 @@ def _client_nodes(look: Look) -> tuple[set[str], bool]:
     asked = look.question
     if asked.nodes:
         return set(asked.nodes), True
-    pods = [one for one in map(pod, look.facts.all("client_pods")) if RUN_LABEL not in dict(one.labels)]
-    mine = {one.node for one in pods if _is_client(asked, one)} - {""}
+    mine = {one.node for one in client_pods(look)} - {""}
     if mine:
         return mine, True
     tainted = {
@@ -544,12 +541,6 @@ def _client_nodes(look: Look) -> tuple[set[str], bool]:
     names = {vantage.node for vantage in look.plan.vantages} or {node.name for node in nodes(look)}
     chosen = any(one.owner.startswith("DaemonSet ") for one in _live(look))
     return names - tainted, bool(look.plan.vantages) and not chosen
-
-
-def _is_client(asked: Question, one: Pod) -> bool:
-    if asked.workload:
-        return one.owner == asked.workload
-    return matches(asked.client.labels, dict(one.labels))
 
 
 def _unready(look: Look) -> list[Finding]:
