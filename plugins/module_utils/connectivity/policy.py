@@ -209,7 +209,7 @@ def spell(selector: Body) -> str:
 def _unmet(selector: Body, labels: Mapping[str, str]) -> list[str]:
     """What there is instead of what a selector asks for."""
     return [
-        f"{key}={labels[key]}" if key in labels else f"no label {key}"
+        f"{key}={labels[key]}" if key in labels else f"no {key}"
         for key, operator, values in requirements(selector)
         if not _met((key, operator, values), labels, known=True)
     ]
@@ -242,12 +242,12 @@ class _Rule:
             self.distance += len(best.unmet)
             side = "from" if direction == INGRESS else "to"
             allowed = " or ".join(dict.fromkeys(peer.text for peer in peers))
-            texts.append(f"allows traffic {side} {allowed}, {other.label} {', '.join(best.unmet)}")
+            texts.append(f"allows traffic {side} {allowed} ({other.label}: {', '.join(best.unmet)})")
         if not to_port:
             self.distance += 1
             wanted = ", ".join(dict.fromkeys(_spell_port(port) for port in ports))
-            texts.append(f"allows {wanted}, {flow.destination.label} listen on {flow.port}/{flow.protocol}")
-        self.why = "; it ".join(texts)
+            texts.append(f"allows {wanted} ({flow.destination.label}: {flow.port}/{flow.protocol})")
+        self.why = ", and it ".join(texts)
 
 
 def _port_fits(port: Body, flow: Flow) -> bool:
@@ -274,7 +274,7 @@ class _Peer:
     Attributes:
         fits: whether it means the pod.
         text: whom it means.
-        unmet: what the pod has instead, as phrases after its label.
+        unmet: what the pod has instead.
     """
 
     def __init__(self, home: str, peer: Body, pod: End) -> None:
@@ -288,23 +288,30 @@ class _Peer:
         if spaces is None:
             of_space = pod.namespace == home
             self.text += f" of namespace {home}"
-            if not of_space:
-                self.unmet.append(f"is in namespace {pod.namespace}")
         else:
             of_space = matches(spaces, pod.space, known=pod.space_known)
-            wanted = spell(spaces)
-            self.text += f" of namespaces with {wanted}" if wanted else " of all namespaces"
-            if of_space is False:
-                self.unmet += [f"is in namespace {pod.namespace} with {had}" for had in _unmet(spaces, pod.space)]
+            self.text += _spell_spaces(spaces)
+        if of_space is False:
+            others = [had for had in _unmet(spaces or {}, pod.space) if not had.startswith(NAMESPACE_NAME)]
+            self.unmet.append(f"namespace {pod.namespace}{' with ' if others else ''}{', '.join(others)}")
         self.fits = every((of_space, matches(pods, pod.labels)))
-        self.unmet += [f"has {had}" for had in _unmet(pods, pod.labels)]
+        self.unmet += _unmet(pods, pod.labels)
 
     def _block(self, block: Body, pod: End) -> None:
         outside = block.get("except") or []
         self.text = block["cidr"] + (f" except {', '.join(outside)}" if outside else "")
         self.fits = _in_block(block["cidr"], outside, pod.networks)
         if self.fits is False:
-            self.unmet = [f"has the address {', '.join(_spell_network(network) for network in pod.networks)}"]
+            self.unmet = [f"address {', '.join(_spell_network(network) for network in pod.networks)}"]
+
+
+def _spell_spaces(selector: Body) -> str:
+    wanted = requirements(selector)
+    if not wanted:
+        return " of all namespaces"
+    if len(wanted) == 1 and wanted[0][:2] == (NAMESPACE_NAME, "In"):
+        return f" of namespace {' or '.join(wanted[0][2])}"
+    return f" of namespaces with {spell(selector)}"
 
 
 def _in_block(cidr: str, outside: Iterable[str], networks: tuple[Network, ...]) -> Answer:
@@ -314,9 +321,10 @@ def _in_block(cidr: str, outside: Iterable[str], networks: tuple[Network, ...]) 
     )
     if not networks:
         return True if block.prefixlen == 0 and not holes else None
-    return every(
+    found = {
         every((_within(network, block), *(_not(_within(network, hole)) for hole in holes))) for network in networks
-    )
+    }
+    return found.pop() if len(found) == 1 else None
 
 
 def _within(network: Network, block: Network) -> Answer:

@@ -221,13 +221,14 @@ class _Denied:
 
     def _cause(self) -> str:
         others = [denial.label for denial in self.verdict.denials[1:]]
-        more = f"; {short(others)} select the same pods, and one rule of any of them is enough" if others else ""
+        more = f"; {short(others)} select(s) the same pods, and one rule of any of them is enough" if others else ""
         target = {port.port for port in self.look.service.ports} - {way.number for way in self.denied}
         mixed = any(f"port {number}/" in self.nearest.why for number in target) and not self.dns
         hint = "; policies see the port of the pods, not that of the Service" if mixed else ""
         asked = self.look.question
         probe = "" if asked.workload or asked.client.labels else f"; {_PROBE}"
-        return f"policies add up, so a further one may allow it{hint}{more}{probe}"
+        tried = "" if asked.probes else "; it was not tried whether the network enforces it"
+        return f"policies add up, so a further one may allow it{hint}{more}{probe}{tried}"
 
     def _manifest(self) -> Body:
         """A policy of its own that allows just this: rules of policies add up."""
