@@ -19,7 +19,7 @@ description:
   - A kubelet brings such a file up to date some time after the ConfigMap was changed, so what clients hold has to be
     read where they are. Mounted by C(subPath) it is never brought up to date.
   - Pods that are on their way out are left out.
-positional: config_map
+positional: config_map, unless
 options:
   _input:
     description: Pods, as M(kubernetes.core.k8s_info) returns them in RV(kubernetes.core.k8s_info#module:resources).
@@ -30,6 +30,10 @@ options:
     description: Name of the ConfigMap.
     type: str
     required: true
+  unless:
+    description: Annotations of pods to leave out, such as those that were started after the ConfigMap was changed.
+    type: dict
+    default: {}
 seealso:
   - module: plumbline.kubernetes.certificate_authority
 """
@@ -42,15 +46,14 @@ EXAMPLES = r"""
 - name: Show where they hold the bundle
   ansible.builtin.debug:
     msg: "{{ pods.resources | plumbline.kubernetes.bundle_mounts('plumbline-bundle') }}"
-    # [{"namespace": "shop", "pod": "web-x2p4", "container": "web", "file": "/etc/ca/ca.crt", "follows": true,
-    #   "annotations": {}}]
+    # [{"namespace": "shop", "pod": "web-x2p4", "container": "web", "file": "/etc/ca/ca.crt", "follows": true}]
 """
 
 RETURN = r"""
 _value:
   description:
-    - One entry per file with C(namespace), C(pod), C(container), C(file), C(annotations) of the pod, and C(follows),
-      whether the kubelet keeps it up to date.
+    - One entry per file with C(namespace), C(pod), C(container), C(file), and C(follows), whether the kubelet keeps it
+      up to date.
   type: list
   elements: dict
 """
@@ -59,11 +62,16 @@ KEY = "ca.crt"
 Item = t.Mapping[str, t.Any]
 
 
-def bundle_mounts(pods: t.Any, config_map: str) -> list[dict[str, t.Any]]:
+def bundle_mounts(pods: t.Any, config_map: str, unless: Item | None = None) -> list[dict[str, t.Any]]:
     """Files of running containers that show the bundle."""
     if not isinstance(pods, t.Sequence) or isinstance(pods, str):
         raise AnsibleFilterError(f"bundle_mounts: expected a list of pods, got {type(pods).__name__}")
-    return [mount for pod in pods if "deletionTimestamp" not in pod["metadata"] for mount in _of(pod, config_map)]
+    return [mount for pod in pods if not _left_out(pod["metadata"], unless or {}) for mount in _of(pod, config_map)]
+
+
+def _left_out(metadata: Item, unless: Item) -> bool:
+    annotations = metadata.get("annotations") or {}
+    return "deletionTimestamp" in metadata or any(annotations.get(key) == value for key, value in unless.items())
 
 
 def _of(pod: Item, config_map: str) -> list[dict[str, t.Any]]:
@@ -78,7 +86,6 @@ def _of(pod: Item, config_map: str) -> list[dict[str, t.Any]]:
             "container": container["name"],
             "file": file,
             "follows": not mount.get("subPath"),
-            "annotations": metadata.get("annotations") or {},
         }
         for container in spec["containers"]
         if container["name"] in running

@@ -40,7 +40,7 @@ def pod(volume: dict[str, t.Any], state: str = "running", metadata: t.Any = None
 )
 def test_file(given: dict[str, t.Any], file: str, follows: bool) -> None:
     assert bundle_mounts([given], "bundle") == [
-        {"namespace": "shop", "pod": "web", "container": "c", "file": file, "follows": follows, "annotations": {}}
+        {"namespace": "shop", "pod": "web", "container": "c", "file": file, "follows": follows}
     ]
 
 
@@ -61,9 +61,10 @@ def test_no_file(given: dict[str, t.Any]) -> None:
     assert bundle_mounts([given], "bundle") == []
 
 
-def test_annotations_tell_which_roll_out_it_is_of() -> None:
-    (found,) = bundle_mounts([pod(MAP, metadata={"annotations": {"a": "b"}})], "bundle")
-    assert found["annotations"] == {"a": "b"}
+@pytest.mark.parametrize(("unless", "count"), [({}, 1), ({"mark": "new"}, 0), ({"mark": "old"}, 1), ({"x": "new"}, 1)])
+def test_pods_that_are_known_to_be_new_are_left_out(unless: dict[str, str], count: int) -> None:
+    marked = pod(MAP, metadata={"annotations": {"mark": "new"}})
+    assert len(bundle_mounts([marked], "bundle", unless)) == count
 
 
 def test_what_is_no_list_is_refused() -> None:
