@@ -45,6 +45,7 @@ def check(module: AnsibleModule, asked: Question) -> None:
     Raises:
         OptionError, PkiError: one line about the option.
     """
+    refuse_unknown(asked.waivers, IDS)
     if asked.tls.bundle:
         from .trust import check_bundle  # cryptography is loaded where TLS is judged only
 
@@ -61,7 +62,7 @@ def conclude(module: AnsibleModule, asked: Question, report: Report, **further: 
     if dest:
         write(report.as_document(), dest)
         result["dest"] = dest
-    for notice in unproven(report, asked):
+    for notice in (*unproven(report, asked), *expired(asked.waivers, datetime.now(UTC).date())):
         module.warn(notice)
     if report.fails(module.params["fail_on"]):
         module.fail_json(**result)
