@@ -14,6 +14,7 @@ from ..look import DNS, ENDPOINTS, Look, Observation
 from ..result import Finding, short
 from ..scope import Probe
 from ..snapshot import Service, family_of
+from .cluster_dns import servers
 from .common import Bench, failure, why_unprobed
 
 NAME = "dns"
@@ -134,6 +135,8 @@ def _dns_servers(look: Look, dns: Service) -> list[Finding]:
             expected="at least 1",
             cause=f"not ready: {short(behind)}" if behind else "its selector selects no pod, or there are no DNS pods",
             subjects=frozenset({DNS}),
+            # Servers that are ready, but not behind the Service, are not to blame.
+            component="dns/service" if any(pod.ready for pod in servers(look)) else "dns/servers",
         )
     ]
 

@@ -307,10 +307,10 @@ def _selects_nothing(look: Look) -> list[Finding]:
 def _would(service: Service, near: nearest.Miss | None) -> str:
     if near is None:
         return ""
-    who = f"{len(near.names)}: {service.namespace}/{near.names[0]}{' ...' if len(near.names) > 1 else ''}"
+    first, count = f"{service.namespace}/{near.names[0]}", len(near.names)
     if near.instead is None:
-        return f"; {who} lack(s) the label {near.wrong[0]}"
-    return f"; {near.label} would match {who}"
+        return f"; {count} pod(s) lack only the label {near.wrong[0]}, e.g. {first}"
+    return f"; {near.label} would match {count}, e.g. {first}"
 
 
 def _why_nothing(look: Look, near: nearest.Miss | None) -> str:
