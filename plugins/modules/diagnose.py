@@ -157,6 +157,11 @@ drift:
   returned: when O(baseline) is given
   type: list
   elements: str
+layers:
+  description: How many findings of each status there are in each layer.
+  returned: when something was judged
+  type: dict
+  sample: {"endpoints": {"pass": 9}, "http": {"pass": 4, "fail": 1}}
 findings:
   description: What is not good, worst first. Everything else is in the file O(dest).
   returned: when something was judged

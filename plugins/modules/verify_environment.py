@@ -59,6 +59,11 @@ summary:
   returned: when something was judged
   type: dict
   sample: {"pass": 20, "fail": 0, "warn": 0, "skipped": 1, "inconclusive": 0}
+layers:
+  description: How many findings of each status there are in each layer.
+  returned: when something was judged
+  type: dict
+  sample: {"endpoints": {"pass": 9}, "http": {"pass": 4, "fail": 1}}
 findings:
   description: What is not good, worst first. Everything else is in the file O(dest).
   returned: when something was judged

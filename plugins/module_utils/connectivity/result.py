@@ -162,6 +162,15 @@ class Report:
         return counts
 
     @property
+    def layers(self) -> dict[str, dict[str, int]]:
+        """How many findings of each status each layer has, in the order in which they were judged."""
+        counts: dict[str, dict[str, int]] = {}
+        for finding in self.findings:
+            of_layer = counts.setdefault(finding.layer, {})
+            of_layer[finding.status] = of_layer.get(finding.status, 0) + 1
+        return counts
+
+    @property
     def violated(self) -> tuple[Finding, ...]:
         """The findings a reader must see, worst first."""
         found = [finding for finding in self.findings if finding.status in _ORDER]
@@ -215,6 +224,7 @@ class Report:
             "changed": False,
             "msg": self.verdict,
             "summary": self.summary,
+            "layers": self.layers,
             "findings": [finding.as_dict() for finding in self.violated[:_MOST_ITEMS]],
             "nodes": list(self.nodes),
             "elapsed": round(self.elapsed, 2),

@@ -74,6 +74,7 @@ def act(params: t.Mapping[str, t.Any], now: datetime, *, check_mode: bool) -> di
         raise OptionError(f"dest: {folder} is a file, expected a folder")
     texts = {os.path.join(folder, NAMES[kind]): text for kind, text in render(report).items()}
     stale = [path for path, text in texts.items() if not _is(path, text)]
+    diff = _diff(os.path.join(folder, NAMES["markdown"]), texts) if stale else {}
     if stale and not check_mode:
         write(folder, {path: texts[path] for path in stale})
     return {
@@ -82,7 +83,7 @@ def act(params: t.Mapping[str, t.Any], now: datetime, *, check_mode: bool) -> di
         "verdict": report.verdict,
         "summary": report.summary,
         "files": {kind: os.path.join(folder, name) for kind, name in NAMES.items()},
-        "diff": _diff(os.path.join(folder, NAMES["markdown"]), texts) if stale else {},
+        "diff": diff,
     }
 
 

@@ -59,6 +59,7 @@ def test_result_has_violated_findings_only_and_no_reserved_key() -> None:
     result = report(GOOD, BAD, LEFT).as_result()
     assert [finding["id"] for finding in result["findings"]] == ["EP-02"]
     assert result["summary"] == {"pass": 1, "fail": 1, "warn": 0, "skipped": 1, "inconclusive": 0}
+    assert result["layers"] == {"endpoints": {"pass": 1, "fail": 1}, "environment": {"skipped": 1}}
     assert result["changed"] is False
     assert not {"skipped", "failed", "results", "warnings", "unreachable"} & set(result)
     assert json.loads(json.dumps(result)) == result

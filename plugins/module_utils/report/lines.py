@@ -1,0 +1,214 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change in any release.
+"""What the callback prints: results of judging tasks as lines of a terminal. Pure.
+
+A good result takes two lines, so that many hosts stay readable; of a bad one every layer has a line, its worst findings
+follow, and the cause stands last, in a box.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import typing as t
+from dataclasses import dataclass, replace
+
+from .text import block, line, tame, value
+
+# Worst first; what a layer or a host is called by.
+ORDER = ("fail", "inconclusive", "warn", "pass", "skipped")
+BAD = ORDER[:3]
+MOST_FINDINGS = 6
+NARROWEST, WIDEST = 40, 100
+
+_MARKS = {"fail": "✗", "inconclusive": "?", "warn": "!", "pass": "✓", "skipped": "–"}  # noqa: RUF001
+_PLAIN_MARKS = {"fail": "x", "inconclusive": "?", "warn": "!", "pass": "+", "skipped": "-"}
+_PLAIN = str.maketrans({"…": "...", "→": "->", "–": "-", "’": "'"})  # noqa: RUF001
+
+
+class Line(t.NamedTuple):
+    """One line and what it says, by which it is coloured."""
+
+    text: str
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What the terminal can show.
+
+    Attributes:
+        fancy: it takes more than ASCII.
+        width: in columns.
+    """
+
+    fancy: bool = False
+    width: int = 80
+
+    def mark(self, status: str) -> str:
+        """The sign of a status."""
+        return (_MARKS if self.fancy else _PLAIN_MARKS).get(status, " ")
+
+    def shown(self, text: t.Any) -> str:
+        """Text of a stranger, fit for this terminal and for a CI server behind it."""
+        safe = tame(line(text, 1000))
+        return safe if self.fancy else safe.translate(_PLAIN).encode("ascii", "backslashreplace").decode()
+
+    def copied(self, text: str) -> str:
+        """A line of a command, which keeps its blanks."""
+        safe = tame(text)
+        return safe if self.fancy else safe.encode("ascii", "backslashreplace").decode()
+
+    def wrapped(self, text: t.Any, first: str = "", rest: str = "") -> list[str]:
+        """As many lines as it takes."""
+        width = max(NARROWEST, min(self.width, WIDEST))
+        found = textwrap.wrap(
+            self.shown(text),
+            width - 1,
+            initial_indent=first,
+            subsequent_indent=rest,
+            break_on_hyphens=False,
+        )
+        return found or [first.rstrip()]
+
+
+def worst(summary: t.Mapping[str, t.Any]) -> str:
+    """The status that counts of `{status: count}`."""
+    return next((status for status in ORDER if summary.get(status)), "skipped")
+
+
+def judged(host: str, result: t.Mapping[str, t.Any], style: Style) -> list[Line]:
+    """What to say of one result of one host; nothing where nothing was judged, as in check mode."""
+    summary = result.get("summary")
+    if not isinstance(summary, dict) or not isinstance(result.get("findings"), list):
+        if not result.get("failed"):
+            return []
+        why = f"{host}: not judged: {result.get('msg') or 'no reason given'}"
+        told = style.wrapped(why, f"{style.mark('fail')} ", "  ")
+        return [Line(text, "fail") for text in told]
+    status = worst(summary)
+    title = f"{host}: {str(result.get('msg') or '').partition(': ')[0]}, {_counts(summary)}{_where(result)}"
+    lines = [Line(text, status) for text in style.wrapped(title, f"{style.mark(status)} ", "  ")]
+    lines += _layers(result.get("layers"), status in BAD, style)
+    if status in BAD:
+        lines += _findings(result["findings"], style) + _causes(result.get("causes"), style)
+    return lines
+
+
+def _counts(summary: t.Mapping[str, t.Any]) -> str:
+    return ", ".join(f"{summary[status]} {status}" for status in ORDER if summary.get(status)) or "nothing judged"
+
+
+def _where(result: t.Mapping[str, t.Any]) -> str:
+    nodes, elapsed = result.get("nodes") or [], result.get("elapsed")
+    asked = f" from {len(nodes)} node(s)" if nodes else ""
+    return asked + (f" in {elapsed:.1f} s" if isinstance(elapsed, (int, float)) else "")
+
+
+def _layers(layers: t.Any, each: bool, style: Style) -> list[Line]:
+    """A line for each layer, or all of them on one where all is well."""
+    if not isinstance(layers, dict) or not layers:
+        return []
+    if each:
+        return [
+            Line(f"  {style.mark(worst(counts))} {style.shown(layer):<16} {_counts(counts)}", worst(counts))
+            for layer, counts in layers.items()
+        ]
+    words = [
+        f"{style.mark(worst(counts))} {style.shown(layer)} {sum(counts.values())}" for layer, counts in layers.items()
+    ]
+    return [Line(text, "pass") for text in style.wrapped("   ".join(words), "  ", "  ")]
+
+
+def _findings(findings: t.Sequence[t.Any], style: Style) -> list[Line]:
+    lines = []
+    for finding in findings[:MOST_FINDINGS]:
+        status = str(finding.get("status"))
+        first = f"    {style.mark(status)} "
+        lines += [
+            Line(text, status)
+            for text in style.wrapped(f"{finding.get('id')} {finding.get('message')}", first, "      ")
+        ]
+        if finding.get("observed") is not None or finding.get("expected") is not None:
+            sides = f"observed {value(finding.get('observed'))}; expected {value(finding.get('expected'))}"
+            lines += [Line(text) for text in style.wrapped(sides, "      ", "      ")]
+    left = len(findings) - MOST_FINDINGS
+    return [*lines, Line(f"      and {left} more")] if left > 0 else lines
+
+
+# ----- the cause
+
+
+def _causes(causes: t.Any, style: Style) -> list[Line]:
+    """The further causes, then the root cause in a box with its fix: it stands last."""
+    if not isinstance(causes, list) or not causes:
+        return []
+    lines = []
+    for cause in causes[1:]:
+        lines += [Line(text, "warn") for text in style.wrapped(f"Further cause: {cause.get('title')}", "  ", "    ")]
+    return lines + _box(causes[0], style) + _command(causes[0], style)
+
+
+def _box(cause: t.Mapping[str, t.Any], style: Style) -> list[Line]:
+    sure = f", {cause['confidence']}" if cause.get("confidence") else ""
+    where = ", ".join(filter(None, (str(cause.get("object") or ""), str(cause.get("field") or ""))))
+    fix = (cause.get("fix") or {}).get("text") if isinstance(cause.get("fix"), dict) else ""
+    inner = replace(style, width=min(style.width, WIDEST) - 6)
+    title = inner.wrapped(str(cause.get("title")))
+    facts = [
+        ("", where),
+        ("observed: ", value(cause["observed"]) if cause.get("observed") is not None else ""),
+        ("expected: ", value(cause["expected"]) if cause.get("expected") is not None else ""),
+        ("fix: ", fix),
+    ]
+    body = [text for head, fact in facts if fact for text in inner.wrapped(f"{head}{fact}", "", "  ")]
+    texts = [style.shown(f"ROOT CAUSE{sure}").upper(), "", *title, "", *body]
+    width = max(len(text) for text in texts)
+    across, down, corners = ("━", "┃", "┏┓┗┛") if style.fancy else ("=", "|", "++++")
+    rows = [
+        f"  {corners[0]}{across * (width + 2)}{corners[1]}",
+        *[f"  {down} {text:<{width}} {down}" for text in texts],
+        f"  {corners[2]}{across * (width + 2)}{corners[3]}",
+    ]
+    return [Line(""), *[Line(row, "fail") for row in rows]]
+
+
+def _command(cause: t.Mapping[str, t.Any], style: Style) -> list[Line]:
+    """As it is, so that it can be copied."""
+    fix = cause.get("fix")
+    text = block(fix.get("kubectl") or "") if isinstance(fix, dict) else ""
+    return [Line(f"  {style.copied(row)}") for row in text.split("\n") if row]
+
+
+# ----- the end
+
+
+def ended(hosts: t.Mapping[str, t.Sequence[t.Mapping[str, t.Any]]], style: Style) -> list[Line]:
+    """One line for each host, the good ones first; of a bad one why."""
+    rows = []
+    for host, results in hosts.items():
+        for result in results:
+            summary = result.get("summary")
+            status = worst(summary) if isinstance(summary, dict) else "fail"
+            rows.append((status, f"{host}: {_short(result, status)}"))
+    rows.sort(key=lambda row: -ORDER.index(row[0]))
+    lines = [Line(""), Line("CHECKS " + "*" * max(0, min(style.width, WIDEST) - 8))] if rows else []
+    for status, text in rows:
+        lines += [Line(one, status) for one in style.wrapped(text, f"{style.mark(status)} ", "    ")]
+    return lines
+
+
+def _short(result: t.Mapping[str, t.Any], status: str) -> str:
+    """The subject with the root cause, else the worst finding, else that it is good."""
+    message, causes = str(result.get("msg") or ""), result.get("causes")
+    if not isinstance(result.get("summary"), dict):
+        return f"not judged: {message or 'no reason given'}"
+    subject = message.partition(": ")[0]
+    if status not in BAD:
+        return f"{subject}: {_counts(result['summary'])}"
+    if isinstance(causes, list) and causes:
+        return f"{subject}: {causes[0].get('title')}"
+    findings = result.get("findings") or [{}]
+    return f"{subject}: {findings[0].get('id')} {findings[0].get('message')}"
