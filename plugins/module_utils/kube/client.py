@@ -101,6 +101,13 @@ class _Request:
         # A POST whose answer was lost may have created its object.
         return self.method != "POST"
 
+    @property
+    def right(self) -> str:
+        """What RBAC calls the right to send this."""
+        verbs = {"apply": "create and patch", "delete": "delete" if self.name else "deletecollection"}
+        resource = "/".join(filter(None, (self.kind.plural, self.subresource)))
+        return f"{verbs.get(self.verb, self.verb)} {resource}"
+
     def describe(self) -> str:
         what = self.kind.describe(self.name, self.namespace)
         return f"{self.verb} {self.subresource} of {what}" if self.subresource else f"{self.verb} {what}"
@@ -437,7 +444,10 @@ class Cluster:
         reason = one_line(str(document.get("reason") or response.reason or "Unknown"), 100)
         # Texts about Secrets echo their values (tried): the status alone is passed on.
         text = "" if request.kind is SECRET else str(document.get("message") or "")
-        parts = [f"HTTP {status} {reason}", text, _HINTS.get(status, "")]
+        hint = _HINTS.get(status, "")
+        if status == 403 and " cannot " in str(document.get("message")):  # RBAC, not an admission plugin
+            hint = f"needs the right to {request.right}; {hint}"
+        parts = [f"HTTP {status} {reason}", text, hint]
         message = f"{self.label}: {request.describe()}: " + "; ".join(part for part in parts if part)
         kwargs: dict[str, t.Any] = {"status": status, "reason": reason}
         if status == 409:

@@ -16,8 +16,9 @@ from ..app.preflight import exit_code, labels, pod
 from ..app.rollout import Cause, Patience, pod_causes, volume_sources
 from ..kube.client import Cluster
 from ..kube.errors import KubeError, WaitFailed, one_line
-from ..kube.kinds import CONFIG_MAP, DEPLOYMENT, POD, SECRET
+from ..kube.kinds import DEPLOYMENT, POD
 from ..kube.watch import Interest, View
+from .rollout import is_there
 
 Body = dict[str, t.Any]
 
@@ -33,7 +34,7 @@ def preflight(cluster: Cluster, deployment: Body, container: str, command: t.Seq
     namespace = metadata["namespace"]
     what = f"{cluster.label}: {DEPLOYMENT.describe(metadata['name'], namespace)}"
     for kind, name in volume_sources(deployment["spec"]["template"]["spec"]):
-        if cluster.get(CONFIG_MAP if kind == "ConfigMap" else SECRET, name, namespace) is None:
+        if is_there(cluster, kind, name, namespace) is False:
             raise WaitFailed(
                 f"{what}: nothing was changed: its pods need {kind} {namespace}/{name}, which does not exist"
             )

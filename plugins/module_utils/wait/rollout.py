@@ -101,7 +101,7 @@ class Rollout:
         """Raise for a cause that is final; return when a second look clears it."""
         if cause.reason == "MissingVolumeSource":
             kind, _space, name = cause.message.partition(" ")
-            if self._cluster.get(CONFIG_MAP if kind == "ConfigMap" else SECRET, name, self._namespace):
+            if is_there(self._cluster, kind, name, self._namespace) is not False:
                 self._known_sources.add((kind, name))
                 return
             cause = Cause("ContainerCreating", f"{kind} {self._namespace}/{name} does not exist", cause.pod)
@@ -142,6 +142,14 @@ class Rollout:
             return ""
         newest = max(events, key=_when, default=None)
         return one_line(f"{newest.get('reason')}: {newest.get('message')}", 300) if newest else ""
+
+
+def is_there(cluster: Cluster, kind: str, name: str, namespace: str) -> bool | None:
+    """Whether a ConfigMap or Secret exists; None where the right to look is missing."""
+    try:
+        return cluster.get(CONFIG_MAP if kind == "ConfigMap" else SECRET, name, namespace) is not None
+    except Forbidden:
+        return None
 
 
 def finished(cluster: Cluster, deployment: Body, *, changed: bool, wait: bool, timeout: float) -> Body:

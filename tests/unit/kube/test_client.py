@@ -80,6 +80,34 @@ def test_an_error_is_one_line_with_cluster_verb_object_and_reason(api, code, err
     assert raised.value.details["status"] == code
 
 
+@pytest.mark.parametrize(
+    ("request_", "method", "path", "right"),
+    [
+        (lambda c: c.get(SECRET, "tls", "demo"), "GET", "secrets/tls", "get secrets"),
+        (lambda c: c.list(SECRET, "demo"), "GET", "secrets", "list secrets"),
+        (lambda c: c.log("demo", "web-1"), "GET", "pods/web-1/log", "get pods/log"),
+        (
+            lambda c: c.apply(SECRET, {"metadata": {"name": "tls", "namespace": "demo"}}),
+            "PATCH",
+            "secrets/tls",
+            "create and patch secrets",
+        ),
+        (lambda c: c.delete(SECRET, "tls", "demo"), "DELETE", "secrets/tls", "delete secrets"),
+        (lambda c: c.delete_collection(POD, "demo", labels="a=b"), "DELETE", "pods", "deletecollection pods"),
+    ],
+)
+def test_a_missing_right_is_named(api, request_, method, path, right):
+    text = 'User "somebody" cannot do that'
+    api.on(method, f"/api/v1/namespaces/demo/{path}", status(403, "Forbidden", text))
+    with pytest.raises(errors.Forbidden, match=f"needs the right to {right}; see: kubectl auth can-i") as raised:
+        request_(cluster(api))
+    assert ("somebody" in str(raised.value)) is (not path.startswith("secrets"))
+    # An admission plugin says no with the same status.
+    api.on(method, f"/api/v1/namespaces/demo/{path}", status(403, "Forbidden", "exceeded quota"))
+    with pytest.raises(errors.Forbidden, match=r"^(?!.*needs the right)"):
+        request_(cluster(api))
+
+
 def test_texts_about_secrets_are_not_passed_on(api):
     api.on("PATCH", "/api/v1/namespaces/demo/secrets/tls", status(422, "Invalid", 'bad value "c2VrcmV0LWtleQ=="'))
     with pytest.raises(errors.Invalid) as raised:

@@ -171,6 +171,16 @@ def test_what_cannot_succeed_ends_the_wait_with_pod_container_reason_and_event(
     assert result["pod"] == "web-1-x"
 
 
+def test_without_the_right_to_look_a_pod_that_is_slow_is_not_accused(api: FakeApi) -> None:
+    api.on("PATCH", WEB, reply(web(image="nginx:2", progress=UNFINISHED)))
+    api.on("GET", DEPLOYMENTS, listing(web(progress=UNFINISHED)))
+    api.on("GET", PODS, listing(waiting_pod("ContainerCreating", volumes=[{"configMap": {"name": "conf"}}])))
+    source = f"{CORE}/configmaps/conf"
+    api.on("GET", source, status(403, "Forbidden"))
+    assert "not rolled out within 2 s" in run(api, deployment, image="nginx:2", wait_timeout=2)["msg"]
+    assert f"GET {source}" in api.sent()
+
+
 def test_the_end_of_patience_says_what_is_missing(api: FakeApi) -> None:
     api.on("PATCH", WEB, reply(web(image="nginx:2", progress=UNFINISHED)))
     api.on("GET", DEPLOYMENTS, listing(web(progress=UNFINISHED)))
