@@ -331,7 +331,7 @@ class _Session:
         if not outcomes or any(outcome.observations for outcome in outcomes.values()):
             return ""
         namespace = self.question.client.namespace
-        for verb, resource, group, sub in _PROBE_RIGHTS:
+        for verb, resource, group, sub in PROBE_RIGHTS:
             if not self.cluster.may(verb, resource, namespace, group=group, subresource=sub):
                 return f"cannot {verb} {'/'.join(filter(None, (resource, sub)))} in namespace {namespace}"
         return ""
@@ -360,7 +360,7 @@ class _Session:
         return touched(changes, before, after)
 
 
-_PROBE_RIGHTS = (
+PROBE_RIGHTS = (
     ("create", "jobs", "batch", ""),
     ("list", "pods", "", ""),
     ("watch", "pods", "", ""),

@@ -1,0 +1,120 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write the pages of the documentation that are made from the code: the index of checks, and the rights to diagnose.
+
+    python tests/docs.py [--write]
+
+Without --write, say what is out of date and end with 1 if anything is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import typing as t
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / ".venv/collections"))
+
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.checks import CATALOGUE  # noqa: E402
+from ansible_collections.plumbline.kubernetes.tests.unit.connectivity import rights  # noqa: E402
+
+LICENCE = (
+    "Copyright (c) 2026 The plumbline.kubernetes authors",
+    "GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)",
+    "SPDX-License-Identifier: GPL-3.0-or-later",
+)
+MADE = "Made from the code by tests/docs.py --write."
+
+INDEX = """# The checks
+
+Every check has an id that stays, and ends as `pass`, `fail`, `warn`, `skipped` or `inconclusive`.
+
+- `fail`: clients are or will surely be harmed. `warn`: dangerous, but clients are served now.
+- `skipped`: not looked at, and why; a missing right is named. It never bends the verdict.
+- `inconclusive`: looked at without a conclusion, for example because the probe itself failed.
+
+What is complained of was seen twice, while nothing that it rests on changed. `verify` judges the layers that its
+option `checks` names, `diagnose` judges all of them. The option `waivers` accepts complaints for a time.
+"""
+
+
+def anchor(heading: str) -> str:
+    """How GitHub makes the anchor of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def index() -> str:
+    """docs/checks.md."""
+    parts = ["<!--", *LICENCE, MADE, "-->", "", INDEX]
+    for page, checks in CATALOGUE.items():
+        parts += [f"## {page}", "", "| id | check | needs the right to |", "|---|---|---|"]
+        parts += [
+            f"| [{check}](checks/{page}.md#{anchor(f'{check} {title}')}) | {title} | {needs} |"
+            for check, title, needs in sorted(checks)
+        ]
+        parts.append("")
+    return "\n".join(parts)
+
+
+RIGHTS = """# The rights that diagnose makes use of, and verify with all its checks. Where one is missing, the checks
+# that need it are skipped.
+#
+# The Service is in the namespace {home}, its clients are in {client}, the DNS servers in {dns}: put in your own.
+# Clients in the Service's namespace need the Roles of both there.
+#
+# Roles named -api- are enough to judge without asking (probe: false). Roles named -probe- are needed besides, to ask
+# from pods. Nothing is done on nodes, and nothing is privileged."""
+
+
+def diagnose_rights() -> str:
+    """docs/rights/diagnose.yml."""
+    found = [*rights.roles(rights.api(), "api"), *rights.roles(rights.probing(), "probe")]
+    head = [f"# {line}" for line in LICENCE]
+    told = RIGHTS.format(**rights.WHERE)
+    return "\n".join([*head, f"#\n# {MADE}\n#", told, *(line for role in found for line in _role(role)), ""])
+
+
+def _role(role: dict[str, t.Any]) -> list[str]:
+    """YAML in the style of the house, which libraries do not write."""
+    lines = ["---", f"apiVersion: {role['apiVersion']}", f"kind: {role['kind']}", "metadata:"]
+    lines += [f"  {key}: {value}" for key, value in role["metadata"].items()]
+    lines.append("rules:")
+    for rule in role["rules"]:
+        group, *_none = rule["apiGroups"]
+        lines += [
+            f"  - apiGroups: [{group or json.dumps(group)}]",
+            f"    resources: [{', '.join(rule['resources'])}]",
+            f"    verbs: [{', '.join(rule['verbs'])}]",
+        ]
+    return lines
+
+
+PAGES = {"docs/checks.md": index, "docs/rights/diagnose.yml": diagnose_rights}
+
+
+def main() -> int:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true")
+    write = parser.parse_args().write
+    stale = [name for name, make in PAGES.items() if not _is(name, make())]
+    for name in stale:
+        if write:
+            (ROOT / name).parent.mkdir(exist_ok=True)
+            (ROOT / name).write_text(PAGES[name]())
+        print(f"{name}: {'written' if write else 'out of date: python tests/docs.py --write'}")
+    return 1 if stale and not write else 0
+
+
+def _is(name: str, text: str) -> bool:
+    path = ROOT / name
+    return path.is_file() and path.read_text() == text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
