@@ -17,12 +17,13 @@ _TELLING = (
     re.compile(r"\[error\]|\bERROR\b|\berror\b|\bError\b|\bException\b"),
 )
 _LONGEST = 240
+_STAMP = re.compile(r"^\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d\S*\]?\s+")
 _PATH = re.compile(r"(?<![\w.])/[\w./-]+")
 
 
 def telling_line(log: str) -> str:
-    """That line, or the last one where none stands out; empty for an empty log."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    """That line without its time, or the last one where none stands out; empty for an empty log."""
+    lines = [_STAMP.sub("", line.strip()) for line in log.splitlines() if line.strip()]
     for pattern in _TELLING:
         for line in reversed(lines):
             if pattern.search(line):

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from ..behind import CURRENT, KEPT, Behind, states
+from ..behind import CURRENT, KEPT, Behind, name_of, states
 from ..facts import Body
 from ..logs import paths, telling_line
 from ..result import Finding
@@ -39,13 +39,14 @@ def started(bench: Bench, behind: Behind, pod: Body) -> Finding | None:
         if keeps_ending(behind, spec, state):
             return _ended(bench, behind, pod, spec, state)
         if reason in _CONFIG:
+            text = tail(str(waiting.get("message") or reason))
             return accuse(
                 bench,
                 behind,
                 pod,
                 "WL-05",
                 "started",
-                f"cannot create its container {spec['name']}: {tail(str(waiting.get('message') or reason))}",
+                f"{name_of(pod)} cannot create its container {spec['name']}: {text}",
                 field=field_of(spec),
                 observed=reason,
                 expected="a running container",
@@ -63,7 +64,7 @@ def _pull(bench: Bench, behind: Behind, pod: Body, spec: Body, waiting: Body) ->
         pod,
         "WL-05",
         "started",
-        f"the image {image} of {{}} cannot be pulled: {text}",
+        f"the image {image} of {name_of(pod)} cannot be pulled: {text}",
         field=f"{field_of(spec)}.image",
         observed=waiting.get("reason"),
         expected="an image that its node can pull",
@@ -138,7 +139,7 @@ def _ended(bench: Bench, behind: Behind, pod: Body, spec: Body, state: Body) -> 
         pod,
         "WL-05",
         "started",
-        f"container {spec['name']} of {{}} keeps ending: {why or f'exit code {code}'}",
+        f"container {spec['name']} of {name_of(pod)} keeps ending: {why or f'exit code {code}'}",
         field=field_of(spec),
         observed=f"exit code {code}" + (f" ({reason})" if reason else ""),
         expected="a container that keeps running",
@@ -166,7 +167,7 @@ def _cause_of_end(ended: Body, line: str, look: str) -> str:
         return hint(_CONFIG_HINTS, str(ended.get("message") or ""))
     if ended.get("exitCode") == 0:
         return "a server has to stay in the foreground: its command ends by itself"
-    return "the application ends by itself; its log says why" if line else f"its log says why: {look}"
+    return f"see its whole log: {look}" if line else f"its log says why: {look}"
 
 
 def _killed(bench: Bench, behind: Behind, pod: Body, spec: Body, state: Body, kind: str, told: str) -> Finding:
@@ -178,7 +179,8 @@ def _killed(bench: Bench, behind: Behind, pod: Body, spec: Body, state: Body, ki
         pod,
         "WL-08",
         "started",
-        f"the kubelet keeps restarting container {spec['name']} of {{}}, since its {kind.lower()} probe fails: {text}",
+        f"the kubelet keeps restarting container {spec['name']} of {name_of(pod)}, "
+        f"since its {kind.lower()} probe fails: {text}",
         field=f"{field_of(spec)}.{kind.lower()}Probe",
         observed=text,
         expected=asked(probe, spec),

@@ -15,7 +15,7 @@ import re
 import typing as t
 from collections.abc import Callable
 
-from ..behind import Behind, condition, is_true, states
+from ..behind import Behind, condition, is_true, name_of, states
 from ..facts import Body
 from ..result import Finding, short
 from . import containers, readiness
@@ -74,15 +74,27 @@ def _scheduled(bench: Bench, behind: Behind, pod: Body) -> Finding | None:
     if not found:
         name = pod["spec"].get("schedulerName") or "default-scheduler"
         more |= {"observed": "no decision of the scheduler", "cause": f"the scheduler {name} does not run"}
-        return accuse(bench, behind, pod, "WL-04", "scheduled", f"is left alone by the scheduler {name}", **more)
+        return accuse(
+            bench, behind, pod, "WL-04", "scheduled", f"{name_of(pod)} is left alone by the scheduler {name}", **more
+        )
     if found.get("reason") == "SchedulingGated":
         gates = [gate["name"] for gate in pod["spec"].get("schedulingGates") or []]
         more |= {"observed": "SchedulingGated", "cause": f"nothing has taken away the scheduling gate {short(gates)}"}
-        return accuse(bench, behind, pod, "WL-04", "scheduled", f"waits for its scheduling gate {short(gates)}", **more)
+        return accuse(
+            bench,
+            behind,
+            pod,
+            "WL-04",
+            "scheduled",
+            f"{name_of(pod)} waits for its scheduling gate {short(gates)}",
+            **more,
+        )
     message = shorter(str(found.get("message") or ""))
     why = why_unschedulable(behind, pod, message)
     more |= {"observed": message, "cause": "; ".join(why[1:])}
-    return accuse(bench, behind, pod, "WL-04", "scheduled", f"fits on no node: {[*why, message][0]}", **more)
+    return accuse(
+        bench, behind, pod, "WL-04", "scheduled", f"{name_of(pod)} fits on no node: {[*why, message][0]}", **more
+    )
 
 
 def shorter(message: str) -> str:
@@ -178,7 +190,7 @@ def _created(bench: Bench, behind: Behind, pod: Body) -> Finding | None:
                 pod,
                 "WL-05",
                 "started",
-                f"{what}: {text}",
+                f"{name_of(pod)} {what}: {text}",
                 field="status.containerStatuses",
                 observed=text,
                 expected="a running container",
@@ -199,7 +211,7 @@ def _initialized(bench: Bench, behind: Behind, pod: Body) -> Finding | None:
                 pod,
                 "WL-05",
                 "started",
-                f"waits for its init container {spec['name']}, which does not come to an end",
+                f"{name_of(pod)} waits for its init container {spec['name']}, which does not come to an end",
                 field=f"spec.initContainers[{spec['name']}]",
                 observed=f"running since {started}",
                 expected="an init container that ends",

@@ -18,6 +18,9 @@ from ..snapshot import ServicePort
 from .common import Bench
 from .wording import START, accuse, asked, field_of, hint, probe_port, probe_text
 
+# A container that runs for less may become ready yet, and this is said where nothing else serves.
+_STARTING = 60
+
 
 def gates(bench: Bench, behind: Behind, pod: Body) -> Finding | None:
     """WL-09: the containers are ready, and a readiness gate is not set."""
@@ -41,7 +44,7 @@ def gates(bench: Bench, behind: Behind, pod: Body) -> Finding | None:
         pod,
         "WL-09",
         "ready",
-        f"is healthy, but not ready: {how}",
+        f"{name_of(pod)} is healthy, but not ready: {how}",
         field="spec.readinessGates",
         observed=f"no condition {short(absent)}" if absent else f"{short(false)} is False",
         expected="the condition True",
@@ -60,8 +63,9 @@ def ready(bench: Bench, behind: Behind, pod: Body) -> Finding | None:
         if not started or state.get("ready") or not spec.get("readinessProbe"):
             continue
         told = [*behind.warnings(pod, ("Unhealthy",), "Readiness probe ", KEPT), ""][0]
-        if not _on_its_way(behind, pod, behind.since(started), told):
-            return _unready(bench, behind, pod, spec, probe_text(told) or "no warning tells how")
+        running = behind.since(started)
+        if not _on_its_way(behind, pod, running, told):
+            return _unready(bench, behind, pod, spec, probe_text(told) or "no warning tells how", running)
     return None
 
 
@@ -79,7 +83,7 @@ def _on_its_way(behind: Behind, pod: Body, running: float, told: str) -> bool:
     return not told and running < START
 
 
-def _unready(bench: Bench, behind: Behind, pod: Body, spec: Body, text: str) -> Finding:
+def _unready(bench: Bench, behind: Behind, pod: Body, spec: Body, text: str, running: float) -> Finding:
     probe = spec["readinessProbe"]
     port = probe_port(probe, spec)
     declared = sorted(p["containerPort"] for p in spec.get("ports") or [] if p.get("protocol", "TCP") == "TCP")
@@ -87,13 +91,15 @@ def _unready(bench: Bench, behind: Behind, pod: Body, spec: Body, text: str) -> 
     cause = hint(_PROBE_HINTS, text)
     if port and declared and port not in declared and "status" not in text:
         cause = f"the probe asks port {port}, the container declares {short(declared)}"
+    if running < _STARTING:
+        cause += f"; it runs for {running:.0f} s only, and may be on its way"
     return accuse(
         bench,
         behind,
         pod,
         "WL-10",
         "ready",
-        f"the readiness probe of container {spec['name']} of {{}} fails: {text}",
+        f"the readiness probe of container {spec['name']} of {name_of(pod)} fails: {text}",
         field=f"{field_of(spec)}.readinessProbe",
         observed=text,
         expected=asked(probe, spec),
@@ -133,11 +139,11 @@ def dead_ports(bench: Bench, behind: Behind) -> list[Finding]:
         pod = next((body for body in behind.pods if body["metadata"]["name"] == name), None)
         port = answers[0][0].port
         if pod and port and is_true(pod, "Ready") and all(refused for _probe, refused in answers):
-            found += _dead(bench, behind, pod, port, number)
+            found += _dead(bench, pod, port, number)
     return found
 
 
-def _dead(bench: Bench, behind: Behind, pod: Body, port: ServicePort, number: int) -> list[Finding]:
+def _dead(bench: Bench, pod: Body, port: ServicePort, number: int) -> list[Finding]:
     specs = pod["spec"].get("containers") or []
     declared = {item["containerPort"] for spec in specs for item in spec.get("ports") or []}
     probed = [(probe_port(spec["readinessProbe"], spec), spec) for spec in specs if spec.get("readinessProbe")]
@@ -149,17 +155,16 @@ def _dead(bench: Bench, behind: Behind, pod: Body, port: ServicePort, number: in
         else ""
     )
     return [
-        accuse(
-            bench,
-            behind,
-            pod,
+        bench.failed(
             "WL-10",
-            "ready",
-            f"counts as ready, but nothing listens on its port {number}, the targetPort of port {port.label}",
+            f"{name_of(pod)} counts as ready, but nothing listens on its port {number}, "
+            f"the targetPort of port {port.label}",
+            object=name_of(pod),
             field=f"port {number}",
             observed="refused",
             expected=f"{name_of(pod)} not ready, or a server on port {number}",
             cause=f"{how or 'it has no readiness probe'}: let it ask port {number}, and see what the server listens on",
             evidence={"target_port": number, "probed": [asked_port for asked_port, _spec in probed]},
+            component=f"ready/{pod['metadata']['name']}",
         )
     ]

@@ -19,14 +19,13 @@ from .common import Bench
 START = 30
 
 
-def accuse(bench: Bench, behind: Behind, pod: Body, check: str, part: str, text: str, **more: t.Any) -> Finding:
-    """A complaint of a pod; `text` is what follows its name, or contains it as `{}`."""
-    name = name_of(pod)
+def accuse(bench: Bench, behind: Behind, pod: Body, check: str, part: str, message: str, **more: t.Any) -> Finding:
+    """A complaint of a pod; `part` is which of its parts it accuses: scheduled, started or ready."""
     return bench.accused(
         check,
-        text.replace("{}", name) if "{}" in text else f"{name} {text}",
+        message,
         served=behind.served,
-        object=name,
+        object=name_of(pod),
         component=f"{part}/{pod['metadata']['name']}",
         **more,
     )
