@@ -71,7 +71,7 @@ class Style:
             subsequent_indent=rest,
             break_on_hyphens=False,
         )
-        return found or [first.rstrip()]
+        return [tame(text) for text in found] or [first.rstrip()]
 
 
 def worst(summary: t.Mapping[str, t.Any]) -> str:
@@ -93,7 +93,7 @@ def judged(host: str, result: t.Mapping[str, t.Any], style: Style) -> list[Line]
     lines = [Line(text, status) for text in style.wrapped(title, f"{style.mark(status)} ", "  ")]
     lines += _layers(result.get("layers"), status in BAD, style)
     if status in BAD:
-        lines += _findings(result["findings"], style) + _causes(result.get("causes"), style)
+        lines += _violated(result["findings"], result.get("causes"), style)
     return lines
 
 
@@ -119,7 +119,7 @@ def _layers(layers: t.Any, each: bool, style: Style) -> list[Line]:
     words = [
         f"{style.mark(worst(counts))} {style.shown(layer)} {sum(counts.values())}" for layer, counts in layers.items()
     ]
-    return [Line(text, "pass") for text in style.wrapped("   ".join(words), "  ", "  ")]
+    return [Line(text, "pass") for text in style.wrapped(", ".join(words), "  ", "  ")]
 
 
 def _findings(findings: t.Sequence[t.Any], style: Style) -> list[Line]:
@@ -141,18 +141,25 @@ def _findings(findings: t.Sequence[t.Any], style: Style) -> list[Line]:
 # ----- the cause
 
 
-def _causes(causes: t.Any, style: Style) -> list[Line]:
-    """The further causes, then the root cause in a box with its fix: it stands last."""
+def _violated(findings: t.Sequence[t.Any], causes: t.Any, style: Style) -> list[Line]:
+    """The findings and the further causes, then the root cause in a box with its fix: it stands last.
+
+    A judge that does not look for causes has its worst finding there.
+    """
     if not isinstance(causes, list) or not causes:
-        return []
-    lines = []
+        if not findings:
+            return []
+        first = findings[0]
+        told = {**first, "title": f"{first.get('id')} {first.get('message')}", "fix": {"text": first.get("cause")}}
+        return _findings(findings[1:], style) + _box("WORST FINDING", told, style)
+    lines = _findings(findings, style)
     for cause in causes[1:]:
         lines += [Line(text, "warn") for text in style.wrapped(f"Further cause: {cause.get('title')}", "  ", "    ")]
-    return lines + _box(causes[0], style) + _command(causes[0], style)
+    sure = f", {style.shown(causes[0]['confidence']).upper()}" if causes[0].get("confidence") else ""
+    return lines + _box(f"ROOT CAUSE{sure}", causes[0], style) + _command(causes[0], style)
 
 
-def _box(cause: t.Mapping[str, t.Any], style: Style) -> list[Line]:
-    sure = f", {cause['confidence']}" if cause.get("confidence") else ""
+def _box(head: str, cause: t.Mapping[str, t.Any], style: Style) -> list[Line]:
     where = ", ".join(filter(None, (str(cause.get("object") or ""), str(cause.get("field") or ""))))
     fix = (cause.get("fix") or {}).get("text") if isinstance(cause.get("fix"), dict) else ""
     inner = replace(style, width=min(style.width, WIDEST) - 6)
@@ -164,7 +171,7 @@ def _box(cause: t.Mapping[str, t.Any], style: Style) -> list[Line]:
         ("fix: ", fix),
     ]
     body = [text for head, fact in facts if fact for text in inner.wrapped(f"{head}{fact}", "", "  ")]
-    texts = [style.shown(f"ROOT CAUSE{sure}").upper(), "", *title, "", *body]
+    texts = [head, "", *title, "", *body]
     width = max(len(text) for text in texts)
     across, down, corners = ("━", "┃", "┏┓┗┛") if style.fancy else ("=", "|", "++++")
     rows = [

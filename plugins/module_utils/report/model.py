@@ -28,7 +28,7 @@ VERDICTS = (ERROR, *STATUSES)
 MOST_ITEMS = 5000
 DEEPEST = 8
 
-_ANY, _BLOCK, _COUNTS = object(), object(), object()
+_ANY, _BLOCK, _COUNTS, _PORT = object(), object(), object(), object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ _TOPOLOGY = {
         "type": "",
         "headless": False,
         "cluster_ips": [""],
-        "ports": [{"name": "", "port": 0, "protocol": "", "target_port": _ANY, "node_port": 0}],
+        "ports": [{"name": "", "port": 0, "protocol": "", "target_port": _PORT, "node_port": 0}],
         "addresses": [""],
     },
     "clients": [{"label": "", "node": "", "namespace": "", "works": False, "detail": ""}],
@@ -276,6 +276,8 @@ def _leaf(given: t.Any, shape: t.Any) -> t.Any:
         return plain(given)
     if shape is _BLOCK:
         return block(given) if isinstance(given, str) else ""
+    if shape is _PORT:
+        return given if isinstance(given, int) else line(given) if isinstance(given, str) else 0
     if shape is _COUNTS:
         counts = given.items() if isinstance(given, dict) else ()
         return {line(key, 100): int(count) for key, count in counts if isinstance(count, (int, float))}

@@ -21,8 +21,9 @@ LONGEST_LINE = 600
 MOST_LINES = 60
 
 # What CI servers obey in the output of a job: GitHub's `::error::` and `##[group]`, Azure's `##vso[`, TeamCity's
-# `##teamcity[`. (GitLab's `section_start` needs an ESC.) An IPv6 address has one `::` only.
-_COLONS = re.compile(r"::(?=[A-Za-z][\w-]*(?:\s[^\n]*?)?::)")
+# `##teamcity[`. (GitLab's `section_start` needs an ESC.) Colons count at the start of a line only, which a word becomes
+# where text is wrapped; in an IPv6 address they follow a digit.
+_COLONS = re.compile(r"(?<![\w:])::(?=[A-Za-z][\w-]*(?:\s[^\n]*?)?::)")
 _HASHES = re.compile(r"##(?=[A-Za-z-]*\[)")
 
 
