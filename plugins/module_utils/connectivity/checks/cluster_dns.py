@@ -24,11 +24,11 @@ from ..snapshot import service as parse_service
 from .common import Bench, is_stuck
 
 CHECKS: tuple[tuple[str, str, str], ...] = (
-    ("DN-13", "The DNS Service exists, selects the servers, and leads to their ports", "list services in kube-system"),
-    ("DN-15", "The DNS servers run and are ready", "list pods and deployments in kube-system"),
-    ("DN-17", "The logs of servers that are not ready", "get pods/log in kube-system"),
-    ("DN-18", "The Corefile can be read, and serves the Service's name", "get configmaps in kube-system"),
-    ("DN-19", "The DNS servers may list and watch what they serve", "get clusterroles and clusterrolebindings"),
+    ("DN-15", "The DNS servers run and are ready", "list pods, deployments, daemonsets"),
+    ("DN-17", "The logs of the DNS servers tell of no failure", "get pods/log"),
+    ("DN-18", "The Corefile can be read, and serves the Service's name", "get configmaps"),
+    ("DN-19", "The DNS servers may list and watch what they serve", "get clusterroles, clusterrolebindings"),
+    ("DN-23", "The DNS Service leads to the DNS servers", "list services, pods"),
 )
 
 _LABEL = ("k8s-app", "kube-dns")
@@ -69,6 +69,20 @@ _LOGS: tuple[tuple[str, str, str, str], ...] = (
         "",
     ),
 )
+_RULE = json.dumps(
+    [
+        {
+            "op": "add",
+            "path": "/rules/-",
+            "value": {
+                "apiGroups": ["", "discovery.k8s.io"],
+                "resources": [resource for _group, resource in _WATCHED],
+                "verbs": ["list", "watch"],
+            },
+        }
+    ],
+    separators=(",", ":"),
+)
 _CANNOT_READ = 1  # place of the Corefile's errors in _LOGS
 _LOADED = re.compile(r"Running configuration|Reloading complete")
 
@@ -80,7 +94,7 @@ def check(bench: Bench, look: Look) -> list[Finding]:
     if why:
         found.append(bench.skipped("DN-15", why))
     else:
-        found += _servers(bench, look) + _logs(bench, look)
+        found += _logs(bench, look) + _servers(bench, look)
     why = look.facts.why_missing("corefiles")
     return found + ([bench.skipped("DN-18", why)] if why else _corefiles(bench, look))
 
@@ -120,21 +134,21 @@ def _who(look: Look) -> str:
 
 
 def _service(bench: Bench, look: Look) -> list[Finding]:
-    """DN-13, beyond what the layer dns finds: that it leads to the servers."""
+    """DN-23: it selects the servers, and its ports are those on which they listen."""
     why = look.facts.why_missing("dns_services")
     if why:
-        return [bench.skipped("DN-13", why)]
+        return [bench.skipped("DN-23", why)]
     body, name = _service_body(look), "/".join(look.question.dns)
     if body is None:
         message = f"there is no Service {name}"
         cause = "the option dns_service names another one"
         return [
-            _accuse(bench, "DN-13", message, f"Service {name}", "", "dns/service", observed="not found", cause=cause)
+            _accuse(bench, "DN-23", message, f"Service {name}", "", "dns/service", observed="not found", cause=cause)
         ]
     dns, pods = parse_service(body), servers(look)
     if pods and not any(matches(dict(dns.selector), dict(one.labels)) for one in pods):
         return [_selects_nothing(bench, dns, pods)]
-    return _ports(bench, look, dns, pods) or [bench.passed("DN-13", f"{dns.label} leads to {len(pods)} DNS server(s)")]
+    return _ports(bench, look, dns, pods) or [bench.passed("DN-23", f"{dns.label} leads to {len(pods)} DNS server(s)")]
 
 
 def _accuse(bench: Bench, check: str, message: str, about: str, field: str, component: str, **more: t.Any) -> Finding:
@@ -151,7 +165,7 @@ def _selects_nothing(bench: Bench, dns: Service, pods: t.Sequence[Pod]) -> Findi
     patch = json.dumps({"spec": {"selector": {**wanted, **gone}}}, separators=(",", ":"))
     return _accuse(
         bench,
-        "DN-13",
+        "DN-23",
         f"{dns.label} selects none of the {len(pods)} DNS server(s)",
         dns.label,
         "spec.selector",
@@ -167,6 +181,7 @@ def _ports(bench: Bench, look: Look, dns: Service, pods: t.Sequence[Pod]) -> lis
     """A target that no server declares and no Corefile serves, and a port 53 that lacks."""
     known = {port for item in look.facts.all("corefiles") for port in corefile.ports(corefile.parse(item["text"]))}
     found = []
+    places = {(port.port, port.protocol): index for index, port in enumerate(dns.ports)}
     for protocol in ("UDP", "TCP"):
         port = next((port for port in dns.ports if (port.port, port.protocol) == (53, protocol)), None)
         if port is None:
@@ -178,7 +193,24 @@ def _ports(bench: Bench, look: Look, dns: Service, pods: t.Sequence[Pod]) -> lis
             got, wanted = str(port.target_port), short(sorted(known))
         message = f"{dns.label} {problem}"
         field = f"spec.ports[53/{protocol}]"
-        found.append(_accuse(bench, "DN-13", message, dns.label, field, "dns/service", observed=got, expected=wanted))
+        evidence = {}
+        if port and len(known) == 1:
+            patch = [{"op": "replace", "path": f"/spec/ports/{places[53, protocol]}/targetPort", "value": min(known)}]
+            text = json.dumps(patch, separators=(",", ":"))
+            evidence = {"fix": f"kubectl patch service {dns.name} -n {dns.namespace} --type=json -p '{text}'"}
+        found.append(
+            _accuse(
+                bench,
+                "DN-23",
+                message,
+                dns.label,
+                field,
+                "dns/service",
+                observed=got,
+                expected=wanted,
+                evidence=evidence,
+            )
+        )
     return found
 
 
@@ -251,11 +283,10 @@ def _none_ready(bench: Bench, look: Look, workloads: t.Sequence[Body], pods: t.S
 
 def _logs(bench: Bench, look: Look) -> list[Finding]:
     """DN-17. Old lines stay in a log: only those of servers that are not ready now accuse, and failed reloads."""
-    if not look.facts.logs:
-        return [
-            bench.skipped("DN-17", f"cannot get pods/log in namespace {look.question.dns[0]}, or it is not asked for")
-        ]
     pods = servers(look)
+    if not pods or not look.facts.logs:
+        why = "may not be read, or are not asked for" if pods else "do not exist: there is no server"
+        return [bench.skipped("DN-17", f"the logs of the DNS servers {why}")]
     found: dict[int, tuple[Pod, str]] = {}
     for one in pods:
         text = "\n".join(log for key, log in look.facts.logs.items() if key.startswith(f"{one.namespace}/{one.name}/"))
@@ -399,6 +430,7 @@ def _rights(bench: Bench, look: Look) -> list[Finding]:
             observed=f"without {short(lacking)}",
             expected="list and watch of endpointslices, services and namespaces",
             cause="they go on with what they know, and once restarted they know nothing",
+            evidence={"fix": f"kubectl patch clusterrole {_ROLE} --type=json -p '{_RULE}'"} if role else {},
         )
     ]
 
