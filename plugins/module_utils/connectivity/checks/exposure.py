@@ -107,10 +107,10 @@ def _local(bench: Bench, look: Look) -> list[Finding]:
     silent = sorted(node.name for node in ready if node.name not in answer)
     if not answer:
         return []  # There is no ready endpoint: that is for others to say.
-    message = f"externalTrafficPolicy is Local: {short(answer)} answer(s) clients from outside"
+    message = f"externalTrafficPolicy is Local: {short(answer)} answer clients from outside"
     if not silent:
         return [bench.passed("SV-17", message)]
-    return [bench.skipped("SV-17", f"{message}, {short(silent)} do(es) not")]
+    return [bench.skipped("SV-17", f"{message}; those that do not: {short(silent)}")]
 
 
 def _load_balancer(bench: Bench, look: Look) -> list[Finding]:
