@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from ..look import EnvironmentReading, Look
 from ..result import Finding, short
 from ..snapshot import Container, Pod, Service, Snapshot, host_port
-from .common import Bench
+from .common import Bench, why_unprobed
 
 NAME = "environment"
 _bench = Bench(NAME)
@@ -119,6 +119,8 @@ def check(look: Look) -> list[Finding]:
     why = look.after.why_missing("pods")
     if why:
         return [_bench.skipped("EV-01", why)]
+    if not look.question.ask:
+        return [_bench.skipped("EV-01", f"no container was looked into: {why_unprobed(look)}")]
     found = _by_design(look.after)
     looked = [reading for reading in look.environment if reading.pod.uid not in look.touched]
     found += _unread(looked)

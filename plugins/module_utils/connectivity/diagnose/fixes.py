@@ -138,10 +138,24 @@ def _proxy(_look: Look, cause: Cause) -> Fix:
     )
 
 
+def _policy(_look: Look, cause: Cause) -> Fix | None:
+    """A further policy that allows what is needed and no more: what is there stays as it is."""
+    manifest = cause.evidence.get("manifest")
+    if not isinstance(manifest, dict):
+        return None
+    text = json.dumps(manifest, separators=(",", ":"))
+    return Fix(
+        "correct the rule that comes nearest, or add a policy that allows just this: rules of policies add up",
+        f"echo {shlex.quote(text)} | kubectl apply -f -",
+        f"- kubernetes.core.k8s:\n    definition: {json.dumps(manifest)}",
+    )
+
+
 _MAKERS: dict[str, t.Callable[[Look, Cause], Fix | None]] = {
     "selector": _selector,
     "port": _port,
     "environment": _environment,
     "served": _served,
     "proxy": _proxy,
+    "policy": _policy,
 }
