@@ -19,7 +19,7 @@ from ansible_collections.plumbline.kubernetes.tests.unit.connectivity import rig
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs/checks"
 CODE = ROOT / "plugins/module_utils/connectivity"
-PAGES = ["client", "control", "dns", "endpoints", "environment", "http", "policy", "tls"]
+PAGES = ["client", "control", "dns", "endpoints", "environment", "http", "infrastructure", "policy", "service", "tls"]
 PARTS = ["**Means.**", "**See it by hand.**", "**Fix.**"]
 
 
