@@ -1,7 +1,11 @@
 # Copyright (c) 2026 The plumbline.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write the keys in all Secrets of a namespace into a folder: collect.py NAMESPACE FOLDER."""
+"""Write the keys that a run made into FOLDER/keys, without encryption: collect.py NAMESPACE FOLDER
+
+Those are in the TLS Secrets of NAMESPACE, and those of CAs in the Secrets of NAMESPACE-ca and in FOLDER/ca, encrypted by
+FOLDER/passphrase.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +14,41 @@ import os
 import sys
 from pathlib import Path
 
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from kubernetes import client, config
+
+
+def stored(namespace: str) -> dict[str, bytes]:
+    """All values in Secrets that are keys by their name."""
+    secrets = client.CoreV1Api().list_namespaced_secret(namespace).items
+    return {
+        f"{secret.metadata.name}-{name}": base64.b64decode(value)
+        for secret in secrets
+        for name, value in (secret.data or {}).items()
+        if name.endswith(".key")
+    }
+
+
+def opened(encrypted: bytes, passphrase: bytes) -> bytes:
+    """The key of a CA."""
+    key = load_pem_private_key(encrypted, passphrase)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def main(namespace: str, folder: Path) -> None:
     config.load_kube_config(os.environ["K8S_AUTH_KUBECONFIG"], os.environ["K8S_AUTH_CONTEXT"])
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = client.CoreV1Api().list_namespaced_secret(namespace).items
-    for secret in (item for item in found if "tls.key" in (item.data or {})):
-        path = folder / f"{secret.metadata.name}.key"
+    passphrase = (folder / "passphrase").read_bytes().strip()
+    found = stored(namespace)
+    of_authorities = stored(f"{namespace}-ca") | {path.name: path.read_bytes() for path in folder.glob("ca/*.key")}
+    if len(of_authorities) < 2:
+        raise SystemExit("collect: no keys of CAs, in a Secret or in files")
+    found |= {name: opened(value, passphrase) for name, value in of_authorities.items()}
+    keys = folder / "keys"
+    keys.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, value in found.items():
+        path = keys / f"{name}.key"
         path.touch(mode=0o600)
-        path.write_bytes(base64.b64decode(secret.data["tls.key"]))
+        path.write_bytes(value)
 
 
 if __name__ == "__main__":
