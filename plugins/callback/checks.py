@@ -76,7 +76,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:  # noqa: ARG002
         """A task failed; judges fail when they find something wrong."""
-        self._tell(result)
+        self._tell(result, failed=True)
 
     def v2_runner_item_on_ok(self, result: t.Any) -> None:
         """A turn of a loop succeeded."""
@@ -84,19 +84,23 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def v2_runner_item_on_failed(self, result: t.Any) -> None:
         """A turn of a loop failed."""
-        self._tell(result)
+        self._tell(result, failed=True)
+
+    def v2_runner_on_unreachable(self, result: t.Any) -> None:
+        """The host of the task was lost."""
+        self._tell(result, failed=True)
 
     def v2_playbook_on_stats(self, stats: t.Any) -> None:  # noqa: ARG002
         """The playbook is over."""
         self._print(ended(self.seen, self._style()))
 
-    def _tell(self, result: t.Any) -> None:
+    def _tell(self, result: t.Any, *, failed: bool = False) -> None:
         task, found = result.task, result.result
         action = getattr(task, "resolved_action", None) or task.action
         if action not in JUDGES or "results" in found:  # the turns of a loop were told one by one
             return
         host = result.host.get_name()
-        lines = judged(host, found, self._style())
+        lines = judged(host, found, self._style(), failed=failed)
         if lines:
             self.seen.setdefault(host, []).append(found)
         self._print(lines)

@@ -79,11 +79,15 @@ def worst(summary: t.Mapping[str, t.Any]) -> str:
     return next((status for status in ORDER if summary.get(status)), "skipped")
 
 
-def judged(host: str, result: t.Mapping[str, t.Any], style: Style) -> list[Line]:
-    """What to say of one result of one host; nothing where nothing was judged, as in check mode."""
+def judged(host: str, result: t.Mapping[str, t.Any], style: Style, *, failed: bool = False) -> list[Line]:
+    """What to say of one result of one host; nothing where nothing was judged, as in check mode.
+
+    Args:
+        failed: the task did, which Ansible takes out of the results that callbacks get.
+    """
     summary = result.get("summary")
     if not isinstance(summary, dict) or not isinstance(result.get("findings"), list):
-        if not result.get("failed"):
+        if not failed:
             return []
         why = f"{host}: not judged: {result.get('msg') or 'no reason given'}"
         told = style.wrapped(why, f"{style.mark('fail')} ", "  ")

@@ -12,12 +12,13 @@ forbids itself everything by its Content-Security-Policy but the style and the s
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import typing as t
 
 try:
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, StrictUndefined, Template
     from markupsafe import Markup
 except ImportError:  # ansible-core needs it, so it is there wherever a controller is
     pass
@@ -41,6 +42,21 @@ WORDS = {
 
 def page(report: Report) -> str:
     """The whole page."""
+    text: str = _template().render(
+        report=report,
+        words=WORDS,
+        overall=overall(report),
+        width=WIDTH,
+        policy=policy(),
+        style=Markup(STYLE),
+        script=Markup(SCRIPT),
+        data=Markup(embedded(report)),
+    )
+    return text.lstrip()
+
+
+@functools.lru_cache(maxsize=1)
+def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     environment.filters.update(
         value=value,
@@ -52,20 +68,7 @@ def page(report: Report) -> str:
         endpoints=endpoints,
         counts=counts,
     )
-    return (
-        environment.from_string(TEMPLATE)
-        .render(
-            report=report,
-            words=WORDS,
-            overall=overall(report),
-            width=WIDTH,
-            policy=policy(),
-            style=Markup(STYLE),
-            script=Markup(SCRIPT),
-            data=Markup(embedded(report)),
-        )
-        .lstrip()
-    )
+    return environment.from_string(TEMPLATE)
 
 
 def policy() -> str:
