@@ -42,6 +42,8 @@ class Bed:
     Attributes:
         options: what the questions about it differ in from the usual.
         undo: what to do before the base is applied again.
+        anew: whether the pods must be made anew after that.
+        changed: whether the Deployment was changed.
     """
 
     cluster: Cluster
@@ -49,10 +51,13 @@ class Bed:
     images: t.Mapping[str, str]
     options: Body = field(default_factory=dict)
     undo: list[t.Callable[[], object]] = field(default_factory=list)
+    anew: bool = False
+    changed: bool = False
 
     def __post_init__(self) -> None:
         self.now = datetime.now(UTC).replace(microsecond=0)
         self.authority = self.new_authority()
+        self.pair = self.leaf()
 
     # ----- the healthy application
 
@@ -60,7 +65,7 @@ class Bed:
         """Everything, as it should be."""
         return [
             (kinds.CONFIG_MAP, self.meta("ConfigMap", "nginxconfigmap", data={"default.conf": CONF})),
-            (kinds.SECRET, self.secret(self.leaf())),
+            (kinds.SECRET, self.secret(self.pair)),
             (kinds.DEPLOYMENT, self.deployment()),
             (kinds.SERVICE, self.service()),
         ]
@@ -146,8 +151,15 @@ class Bed:
         """Make it as it should be again, whatever was done to it."""
         while self.undo:
             self.undo.pop()()
+        if self.changed:
+            # A field that the base does not name would stay.
+            self.gone()
+            self.changed = self.anew = False
         for kind, body in self.base():
             self.cluster.apply(kind, body, manager="faults", force=True)
+        if self.anew:
+            self.replaced()
+            self.anew = False
         self.until(self.settled, "the healthy application")
 
     def remove(self) -> None:
@@ -156,15 +168,33 @@ class Bed:
 
     def change(self, kind: Kind, name: str, patch: Body, namespace: str = "") -> None:
         """A strategic merge patch, by the manager that applies the base, so that :meth:`mend` takes it back."""
+        self.changed |= kind is kinds.DEPLOYMENT
         self.cluster.patch(kind, name, namespace or self.namespace, patch, manager="faults-inject")
 
     def template(self, spec: Body) -> None:
         """A patch of the Deployment's pod template."""
         self.change(kinds.DEPLOYMENT, NAME, {"spec": {"template": {"spec": spec}}})
 
-    def container(self, **changes: t.Any) -> None:
-        """A patch of its container."""
-        self.template({"containers": [{"name": "nginx", **changes}]})
+    def born(self, container: Body | None = None, **pod: t.Any) -> None:
+        """Make the Deployment anew with another template: no pod of a better one serves on.
+
+        Args:
+            container: fields of its container that replace those of the base.
+            pod: likewise of the pod's spec; volumes replace those of the same name.
+        """
+        self.gone()
+        body = self.deployment()
+        spec = body["spec"]["template"]["spec"]
+        volumes = {volume["name"]: volume for volume in (*spec["volumes"], *pod.pop("volumes", ()))}
+        spec |= {**pod, "volumes": list(volumes.values())}
+        spec["containers"][0] |= container or {}
+        self.cluster.apply(kinds.DEPLOYMENT, body, manager="faults", force=True)
+        self.changed = True
+
+    def gone(self) -> None:
+        """Delete the Deployment with its pods."""
+        self.cluster.delete(kinds.DEPLOYMENT, NAME, self.namespace, propagation="Foreground")
+        self.until(lambda: not self.cluster.get(kinds.DEPLOYMENT, NAME, self.namespace), "the Deployment's end")
 
     def recreate(self, kind: Kind, body: Body) -> None:
         """Replace an object as a whole."""
@@ -225,9 +255,10 @@ class Bed:
             for status in (pod.get("status") or {}).get("containerStatuses") or []
         )
 
-    def unready(self) -> bool:
-        """Whether no endpoint is ready, while there are pods."""
-        return bool(self.pods()) and not self.ready_addresses()
+    def running(self) -> bool:
+        """Whether both pods run, and no endpoint is ready."""
+        pods = self.pods()
+        return len(pods) == 2 and all(p["status"]["phase"] == "Running" for p in pods) and not self.ready_addresses()
 
     # ----- the question
 

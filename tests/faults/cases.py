@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 from dataclasses import dataclass
 
@@ -13,13 +14,16 @@ from bed import CONF, NAME, Bed
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube import kinds
 
+# Seconds after which a container that is not ready is no longer said to be starting.
+START = 32
+
 
 @dataclass(frozen=True)
 class Case:
     """One fault, or several at once.
 
     Attributes:
-        components: patterns of the parts that must be the first causes, in this order.
+        components: patterns of the parts that must be the first causes, in this order; `|` between alternatives.
         words: what the first cause's line must contain.
         inject: breaks it, and returns when the cluster shows it.
         alone: it breaks something that other cases use.
@@ -48,62 +52,50 @@ def case(name: str, *components: str, words: str, alone: bool = False) -> t.Call
 # ----- the workload
 
 
-def down(bed: Bed) -> None:
-    """Let no pod of the version before serve on."""
-    bed.change(kinds.DEPLOYMENT, NAME, {"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}})
-
-
 @case("F01-image", "started/*", words="nope")
 def _image(bed: Bed) -> None:
-    down(bed)
-    bed.container(image="127.0.0.1:1/nope:1", imagePullPolicy="IfNotPresent")
+    bed.born({"image": "127.0.0.1:1/nope:1"})
     bed.until(lambda: bed.waiting("ErrImagePull")() or bed.waiting("ImagePullBackOff")(), "a failed pull")
 
 
 @case("F02-readiness", "ready/*", words="readiness probe")
 def _readiness(bed: Bed) -> None:
-    down(bed)
-    bed.container(readinessProbe={"httpGet": {"path": "/absent", "port": 8080}, "periodSeconds": 1})
-    bed.until(lambda: bed.unready() and all(p["status"]["phase"] == "Running" for p in bed.pods()), "unready pods")
+    bed.born({"readinessProbe": {"httpGet": {"path": "/absent", "port": 8080}, "periodSeconds": 1}})
+    bed.until(bed.running, "running pods")
 
 
-@case("F03-dead-port", "port/80", words="8080")
+@case("F03-dead-port", "ready/*|port/80|answer/*", words="8080")
 def _dead_port(bed: Bed) -> None:
     bed.change(
         kinds.CONFIG_MAP, "nginxconfigmap", {"data": {"default.conf": CONF.replace("listen 8080", "listen 8081")}}
     )
-    down(bed)
-    bed.container(readinessProbe={"httpGet": {"path": "/", "port": 8081}, "periodSeconds": 1})
+    bed.born({"readinessProbe": {"httpGet": {"path": "/", "port": 8081}, "periodSeconds": 1}})
     bed.until(bed.settled, "ready pods")
 
 
 @case("F05-crash", "started/*", words="emerg|CrashLoop")
 def _crash(bed: Bed) -> None:
     bed.change(kinds.CONFIG_MAP, "nginxconfigmap", {"data": {"default.conf": "server { listen 8080"}})
-    down(bed)
-    bed.template({"restartPolicy": "Always", "terminationGracePeriodSeconds": 2})
+    bed.born()
     bed.until(bed.waiting("CrashLoopBackOff"), "a crash loop")
 
 
 @case("F06-secret-missing", "source/Secret/absent", words="absent")
 def _secret_missing(bed: Bed) -> None:
-    down(bed)
-    bed.template({"volumes": [{"name": "cert", "secret": {"secretName": "absent"}}]})
+    bed.born(volumes=[{"name": "cert", "secret": {"secretName": "absent"}}])
     bed.until(lambda: len(bed.pods()) == 2 and bed.waiting("ContainerCreating")(), "containers in creation")
 
 
 @case("F07-key-missing", "source/ConfigMap/nginxconfigmap", words="absent.conf")
 def _key_missing(bed: Bed) -> None:
-    down(bed)
     items = [{"key": "absent.conf", "path": "default.conf"}]
-    bed.template({"volumes": [{"name": "conf", "configMap": {"name": "nginxconfigmap", "items": items}}]})
+    bed.born(volumes=[{"name": "conf", "configMap": {"name": "nginxconfigmap", "items": items}}])
     bed.until(lambda: len(bed.pods()) == 2 and bed.waiting("ContainerCreating")(), "containers in creation")
 
 
 @case("F08-unschedulable", "scheduled/*", words="node")
 def _unschedulable(bed: Bed) -> None:
-    down(bed)
-    bed.template({"nodeSelector": {"disk": "absent"}})
+    bed.born(nodeSelector={"disk": "absent"})
     bed.until(lambda: bed.pods() and all(p["status"]["phase"] == "Pending" for p in bed.pods()), "pending pods")
 
 
@@ -119,23 +111,22 @@ def _bad_replica(bed: Bed) -> None:
 @case("F12-quota", "admission", words="quota")
 def _quota(bed: Bed) -> None:
     bed.extra(kinds.RESOURCE_QUOTA, bed.meta("ResourceQuota", "none", spec={"hard": {"pods": "0"}}))
-    down(bed)
-    bed.template({"terminationGracePeriodSeconds": 2})
+    bed.born()
     bed.until(lambda: not bed.pods(), "no pods")
 
 
 @case("X1-readiness-gate", "ready/*", words="gate")
 def _readiness_gate(bed: Bed) -> None:
-    down(bed)
-    bed.template({"readinessGates": [{"conditionType": "example.com/gate"}]})
-    bed.until(lambda: bed.unready() and all(p["status"]["phase"] == "Running" for p in bed.pods()), "unready pods")
+    bed.born(readinessGates=[{"conditionType": "example.com/gate"}])
+    bed.until(bed.running, "running pods")
+    time.sleep(START)
 
 
 @case("X2-paused", "workload", words="paused")
 def _paused(bed: Bed) -> None:
     bed.undo.append(lambda: bed.change(kinds.DEPLOYMENT, NAME, {"spec": {"paused": None}}))
     bed.change(kinds.DEPLOYMENT, NAME, {"spec": {"paused": True}})
-    bed.container(image="plumbline.invalid/next:1")
+    bed.template({"containers": [{"name": "nginx", "image": "plumbline.invalid/next:1"}]})
 
 
 @case("X3-scaled-to-zero", "workload", words="0")
@@ -149,6 +140,7 @@ def _zero(bed: Bed) -> None:
 
 @case("F14-no-service", "service", words="there is no Service")
 def _no_service(bed: Bed) -> None:
+    bed.anew = True
     bed.cluster.delete(kinds.SERVICE, NAME, bed.namespace)
 
 
@@ -175,6 +167,7 @@ def _protocol(bed: Bed) -> None:
     bed.undo.append(lambda: bed.recreate(kinds.SERVICE, bed.service()))
     bed.recreate(kinds.SERVICE, body)
     bed.replaced()
+    bed.anew = True
 
 
 @case("F23-unready-published", "service", words="publishNotReadyAddresses")
@@ -191,7 +184,7 @@ def _published(bed: Bed) -> None:
 
 @case("F25-recreated", "environment/*", words="variables")
 def _recreated(bed: Bed) -> None:
-    bed.undo.append(bed.replaced)
+    bed.anew = True
     # Another address than before: something else may not take the old one meanwhile.
     bed.cluster.delete(kinds.SERVICE, NAME, bed.namespace)
     bed.cluster.apply(kinds.SERVICE, bed.service(), manager="faults", force=True)
@@ -202,6 +195,8 @@ def _recreated(bed: Bed) -> None:
 def _internal_local(bed: Bed) -> None:
     bed.undo.append(lambda: bed.change(kinds.SERVICE, NAME, {"spec": {"internalTrafficPolicy": "Cluster"}}))
     bed.change(kinds.SERVICE, NAME, {"spec": {"internalTrafficPolicy": "Local"}})
+    bed.change(kinds.DEPLOYMENT, NAME, {"spec": {"replicas": 1}})
+    bed.until(lambda: len(bed.ready_addresses()) == 1 and len(bed.pods()) == 1, "one pod")
 
 
 @case("F29-older-than-service", "environment/*", words="variables")
@@ -211,7 +206,7 @@ def _older(bed: Bed) -> None:
 
 @case("F31-links-off", words="")
 def _links_off(bed: Bed) -> None:
-    bed.undo.append(bed.replaced)
+    bed.anew = True
     bed.undo.append(lambda: bed.template({"enableServiceLinks": True}))
     bed.template({"enableServiceLinks": False})
     bed.until(bed.settled, "new pods")
@@ -246,7 +241,7 @@ def policy(bed: Bed, spec: dict[str, t.Any]) -> dict[str, t.Any]:
 
 def served(bed: Bed, body: dict[str, t.Any]) -> None:
     """Let the pods serve another Secret's content."""
-    bed.undo.append(bed.replaced)
+    bed.anew = True
     bed.cluster.apply(kinds.SECRET, body, manager="faults", force=True)
     bed.replaced()
 
@@ -261,7 +256,7 @@ def _not_yet(bed: Bed) -> None:
     served(bed, bed.secret(bed.leaf(days_ago=-10)))
 
 
-@case("T03-wrong-name", "certificate", words="other.example")
+@case("T03-wrong-name", "certificate", words="for other names")
 def _wrong_name(bed: Bed) -> None:
     served(bed, bed.secret(bed.leaf(names=["other.example"])))
 
@@ -279,14 +274,13 @@ def _key_names(bed: Bed) -> None:
     data = {"nginx.crt": "eA==", "nginx.key": "eA=="}
     bed.undo.append(lambda: bed.cluster.delete(kinds.SECRET, "nginxsecret", bed.namespace))
     bed.recreate(kinds.SECRET, bed.meta("Secret", "nginxsecret", type="Opaque", data=data))
-    down(bed)
-    bed.template({"terminationGracePeriodSeconds": 2})
+    bed.born()
     bed.until(bed.waiting("CrashLoopBackOff"), "a crash loop")
 
 
 @case("T08-not-reloaded", "served*", words="another certificate")
 def _not_reloaded(bed: Bed) -> None:
-    bed.undo.append(bed.replaced)
+    bed.anew = True
     bed.options["tls"] = {"secret": "nginxsecret"}
     bed.cluster.apply(kinds.SECRET, bed.secret(bed.leaf()), manager="faults", force=True)
 

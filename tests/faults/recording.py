@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import typing as t
@@ -19,12 +20,23 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import Finding
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.scope import Vantage
 
+_BYTES = "base64"
 _converter = make_converter()
 _converter.register_unstructure_hook(datetime, lambda when: when.isoformat())
 _converter.register_structure_hook(datetime, lambda text, _type: datetime.fromisoformat(text))
 # Fields that hold plain JSON, or a number or a word.
 _PLAIN = (t.Any, int | str, t.Mapping[str, t.Any], dict[str, t.Any])
-_converter.register_structure_hook_func(lambda kind: kind in _PLAIN, lambda value, _type: value)
+_converter.register_structure_hook_func(lambda kind: kind in _PLAIN, lambda value, _type: _unpacked(value))
+_converter.register_unstructure_hook(bytes, lambda value: {_BYTES: base64.b64encode(value).decode("ascii")})
+
+
+def _unpacked(value: t.Any) -> t.Any:
+    """Certificates among plain JSON become bytes again."""
+    if isinstance(value, dict):
+        if set(value) == {_BYTES}:
+            return base64.b64decode(value[_BYTES])
+        return {key: _unpacked(child) for key, child in value.items()}
+    return [_unpacked(child) for child in value] if isinstance(value, list) else value
 
 
 def save(file: Path, look: Look, findings: t.Sequence[Finding]) -> None:

@@ -23,6 +23,7 @@ from pathlib import Path
 import yaml
 from bed import Bed
 from cases import CASES, Case
+from recording import save
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import engine
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import Report
@@ -84,10 +85,8 @@ def _one(case: Case, images: dict[str, str], options: argparse.Namespace) -> tup
         case.inject(bed)
         report = engine.verify(cluster, bed.question())
         problem = judge(case, report)
-        if options.record and not problem and case.components[:1] != ("service",):
-            from recording import save
-
-            save(options.record / f"{case.name}.json.gz", *_local.seen)
+        if options.record and report.rounds:
+            save(options.record / ("failed" if problem else "") / f"{case.name}.json.gz", *_local.seen)
         if not problem:
             bed.options.clear()
             bed.mend()
@@ -110,7 +109,8 @@ def judge(case: Case, report: Report) -> str:
         return "" if not causes else f"expected none; {text}"
     wanted = case.components
     fits = len(causes) >= len(wanted) and all(
-        fnmatchcase(cause.component, pattern) for cause, pattern in zip(causes, wanted, strict=False)
+        any(fnmatchcase(cause.component, one) for one in pattern.split("|"))
+        for cause, pattern in zip(causes, wanted, strict=False)
     )
     if not fits:
         return f"expected {wanted}; {text}"

@@ -180,12 +180,12 @@ def telling_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
     declared port has a Service with a wrong targetPort.
     """
     service, probes = scope.service, []
-    ready = {endpoint.pod_uid for endpoint in scope.snapshot.endpoints if endpoint.ready}
+    serving = {e.pod_uid for e in scope.snapshot.endpoints if e.ready and e.serving}
     for pod in [pod for pod in scope.snapshot.pods if belongs_in_endpoints(pod) and not pod.terminating][:MOST_TELLING]:
         targets = {number for port in tcp_ports(service) if (number := target_port(pod, port)) is not None}
         for address in pod.ips[:1]:
             wanted = [("declared", number) for number in sorted(pod.declared("TCP") - targets)]
-            wanted += [("unready", number) for number in sorted(targets) if pod.uid not in ready]
+            wanted += [("unready", number) for number in sorted(targets) if pod.uid not in serving]
             for purpose, number in wanted:
                 task = {"type": "tcp", "address": address, "port": number, "timeout": EXCHANGE}
                 target = host_port(address, number)

@@ -19,6 +19,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import (
     LAYERS,
     OPTIONS,
+    SURROUNDINGS,
     TLS_OPTION,
 )
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import (
@@ -65,7 +66,8 @@ def test_shared_options_are_documented_as_they_are() -> None:
 
 def test_checks_are_documented_as_they_are() -> None:
     documented = yaml.safe_load(verify.DOCUMENTATION)["options"]
-    assert documented["checks"]["choices"] == documented["checks"]["default"] == list(LAYERS)
+    assert documented["checks"]["choices"] == [*LAYERS, *SURROUNDINGS]
+    assert documented["checks"]["default"] == list(LAYERS)
     assert shape({"checks": verify.SPEC["checks"]}, "options") == shape(documented, "suboptions")
 
 

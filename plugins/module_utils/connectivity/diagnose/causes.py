@@ -151,7 +151,9 @@ class _Court:
     def _consequence(self, component: str, finding: Finding) -> None:
         cause = self.roots[component]
         if finding not in cause.consequences:
-            self.roots[component] = replace(cause, consequences=(*cause.consequences, finding))
+            # What explains a failure has failed, whatever it looks like by itself.
+            status = FAIL if finding.status == FAIL else cause.status
+            self.roots[component] = replace(cause, status=status, consequences=(*cause.consequences, finding))
 
     # ----- what probes saw
 

@@ -36,26 +36,22 @@ STATED: dict[str, str] = {
     "WL-11": "workload",
     "EV-01": "environment/{pod}",
     "EV-02": "environment/{pod}",
-    "EV-03": "environment/{pod}",
     "EV-04": "environment/{pod}",
-    "EV-06": "environment/{pod}",
     "DN-13": "dns/service",
     "DN-14": "dns/servers",
     "DN-11": "resolver",
     "TL-01": "certificate",
-    "TL-02": "certificate",
     "TL-03": "certificate",
-    "TL-04": "certificate",
     "TL-05": "certificate",
     "TL-06": "certificate",
     "TL-07": "certificate",
     "TL-08": "certificate",
-    "TL-09": "certificate",
     "TL-10": "trust",
     "TL-13": "served",
     "TL-14": "served",
     "TL-15": "served",
     "TL-17": "clock",
+    "TL-21": "certificate",
     "TL-22": "certificate",
     "DP-09": "port/{port}",
     "DP-08": "content/{pod}",
@@ -97,9 +93,11 @@ class Evidence:
 
     def component(self, finding: Finding) -> str:
         """What a finding accuses by itself; empty where it only saw a failure, or gives advice."""
-        pod = next((p.name for p in self.look.after.pods if finding.object.startswith(p.label)), "")
+        pod = next((p.name for p in self.look.after.pods if p.label in finding.object), "")
         if finding.id == "EP-03" and pod:
             return f"ready/{pod}"
+        if finding.id == "SV-04" and "selector" not in finding.evidence:
+            return ""  # Nothing comes near: perhaps there are just no pods.
         if finding.component or finding.id not in STATED:
             return finding.component
         pattern = STATED[finding.id]
@@ -123,7 +121,7 @@ class Evidence:
         good = {"endpoints"} if any(endpoint.ready for endpoint in look.after.endpoints) else set()
         for purpose in ("direct", "unready", "cluster_ip", "node_port", "dns", "resolve"):
             for probe, found in look.seen(purpose):
-                if found.answered:
+                if found.ok:
                     good |= self._proven(probe)
         return frozenset(good)
 
@@ -176,6 +174,8 @@ class Evidence:
             return self._of_names(finding)
         if finding.id == "EP-03":
             return [Symptom(finding, ("endpoints",), finding.message)]
+        if finding.id == "SV-04":
+            return [Symptom(finding, ("selected",), finding.message)]
         return [Symptom(finding, (), finding.message)]
 
     def _of_way(self, finding: Finding) -> list[Symptom]:
@@ -226,6 +226,9 @@ class Evidence:
         far = [f"network/{node}"] if probe.node and probe.node != probe.vantage.node else []
         if bad and len(bad) == len(direct):
             return members
+        published = [e.pod for e in self.look.after.endpoints if e.ready and not e.serving]
+        if published:
+            return ["service", *members, *proxy]
         if bad and seen.answered:
             return members + proxy
         if not direct:

@@ -22,6 +22,7 @@ def headline(look: Look, component: str, finding: Finding) -> str:
         pod, _slash, number = instance.partition("/")
         return f"the application in pod {pod} does not answer on port {number} at the pod's own address"
     plain = {
+        "service": f"{label} has publishNotReadyAddresses, and sends connections to pods that are not ready",
         "proxy": f"the service proxy of node {instance} does not pass connections to {label} on as it should",
         "proxies": f"no service proxy passes connections to {label} on, though its endpoints answer directly",
         "network": f"node {instance} is cut off from pods of other nodes",
