@@ -26,6 +26,7 @@ lint: venv ## Run all linters and ansible-test sanity
 	@tests/lint.sh
 
 unit: venv ## Run the unit tests
+	@$(BED) browser
 	@pytest
 
 molecule: cluster ## Run the scenarios on the real cluster, or one: SCENARIO=<name>

@@ -4,10 +4,11 @@
 
 """Everything that a real cluster needs on this machine.
 
-Usage: bed.py {up|venv|down|purge}
+Usage: bed.py {up|venv|browser|down|purge}
 
 up     Python environment, Docker engine, kind and images; an inventory for the cluster's roles
 venv   the Python environment only
+browser  a headless Chromium for the tests of the HTML report, where it can be had
 down   remove the cluster, and stop the Docker engine if we started it
 purge  remove the cache folder and the Python environment too
 """
@@ -23,7 +24,7 @@ from collections.abc import Iterator
 import balancer
 import environment
 import images
-from host import CACHE, as_root, ask, docker_answers, start_docker, stop_docker
+from host import CACHE, as_root, ask, docker_answers, install_browser, start_docker, stop_docker
 from steps import Missing, Shell, Step, finish, run
 from versions import NGINX_TAG, PYTHON_TAG, VERSIONS, node_tag
 
@@ -92,6 +93,14 @@ def venv() -> None:
         run([*VENV_STEPS, *JUDGE_STEPS], LOGS)
 
 
+def browser() -> None:
+    with alone():
+        try:
+            run([Step("chromium", install_browser, seconds=60)], LOGS)
+        except Missing as error:
+            print(f"no browser, so the tests that need one are skipped: {error}")
+
+
 def down() -> None:
     with alone():
         run([*remove_cluster(), STOP_DOCKER], LOGS)
@@ -131,7 +140,7 @@ def remove_images(shell: Shell) -> None:
 
 
 STOP_DOCKER = Step("stop docker", stop_docker, after=("remove cluster", "remove images"), seconds=15)
-ACTIONS = {"up": up, "venv": venv, "down": down, "purge": purge}
+ACTIONS = {"up": up, "venv": venv, "browser": browser, "down": down, "purge": purge}
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ ENGINE = CACHE / "docker"
 PIDFILE = ENGINE / "dockerd.pid"
 ENGINE_LOG = CACHE / "log/dockerd.log"
 ENGINE_PACKAGES = ("docker.io", "containerd", "runc", "iptables", "jq")
+BROWSERS = ("chromium", "google-chrome", "chromium-browser")
 CAP_SYS_RESOURCE = 24
 PACKAGES = threading.Lock()  # steps run side by side, apt-get does not
 
@@ -90,6 +91,12 @@ def install_packages(shell: Shell, *names: str) -> None:
         with contextlib.suppress(Missing):  # one source of many may be out of reach
             shell.run(*apt, "update")
         shell.run(*apt, "install", "--yes", "--no-install-recommends", *names)
+
+
+def install_browser(shell: Shell) -> None:
+    """Chromium with a font, unless there is one."""
+    if not any(shutil.which(name) for name in BROWSERS):
+        install_packages(shell, "chromium", "fonts-dejavu-core")
 
 
 # --- Docker engine

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import websocket
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+NAMES = ("chromium", "google-chrome", "chromium-browser")
 SECONDS = 60.0
 
 
