@@ -245,6 +245,8 @@ class Evidence:
         servers = [found for probe, found in look.seen("dns") if probe.endpoint]
         if servers and not any(found.ok for found in servers):
             return [Symptom(finding, ("dns/servers",), finding.message)]
+        if not servers:  # there is none behind the Service
+            return [Symptom(finding, ("dns/servers", "dns/service"), finding.message)]
         if finding.id == "DN-22":
             ways = [f"proxy/{node}" for node in nodes] if len(nodes) == 1 else ["dns/service", "proxies"]
             return [Symptom(finding, self._left(ways) or ("dns/service",), finding.message)]
