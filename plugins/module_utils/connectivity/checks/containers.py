@@ -143,7 +143,7 @@ def _ended(bench: Bench, behind: Behind, pod: Body, spec: Body, state: Body) -> 
         field=field_of(spec),
         observed=f"exit code {code}" + (f" ({reason})" if reason else ""),
         expected="a container that keeps running",
-        cause=_cause_of_end(ended, line, look),
+        cause=_cause_of_end(spec, ended, line, look),
         evidence={"container": spec["name"], "restarts": state.get("restartCount"), "log": line, "see": look},
     )
 
@@ -157,15 +157,20 @@ def _why_ended(spec: Body, ended: Body, line: str) -> str:
         return tail(str(ended.get("message") or reason))
     if line:
         return line
-    return "its command is done (exit code 0)" if ended.get("exitCode") == 0 else ""
+    return "its command is done (exit code 0)" if _is_done(spec, ended) else ""
 
 
-def _cause_of_end(ended: Body, line: str, look: str) -> str:
+def _is_done(spec: Body, ended: Body) -> bool:
+    """It ended by itself and well; a kubelet that stops it for a probe makes many servers end well, too."""
+    return ended.get("exitCode") == 0 and not (spec.get("livenessProbe") or spec.get("startupProbe"))
+
+
+def _cause_of_end(spec: Body, ended: Body, line: str, look: str) -> str:
     if ended.get("reason") == "OOMKilled":
         return "raise resources.limits.memory, or let it take less"
     if ended.get("reason") in ("StartError", "ContainerCannotRun"):
         return hint(_CONFIG_HINTS, str(ended.get("message") or ""))
-    if ended.get("exitCode") == 0:
+    if _is_done(spec, ended):
         return "a server has to stay in the foreground: its command ends by itself"
     return f"see its whole log: {look}" if line else f"its log says why: {look}"
 

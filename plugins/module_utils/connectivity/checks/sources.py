@@ -201,7 +201,7 @@ def _keyless(bench: Bench, behind: Behind, source: Source, need: _Need, lost: li
         served=behind.served,
         object=f"{kind} {behind.look.service.namespace}/{name}",
         field="data",
-        observed=keys if body else "not found",
+        observed=keys if body else None,
         expected=lost,
         cause="; ".join([*meant, "write the key into it, or ask for one that it has"]),
         evidence={"pods": sorted(need.pods), "keys": keys, **({"log": line} if line else {})},

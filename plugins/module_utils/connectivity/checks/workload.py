@@ -75,7 +75,9 @@ def _complaints(behind: Behind) -> list[Finding]:
     found, explained = sources.complaints(_bench, behind)
     found += pods.complaints(_bench, behind, explained)
     found += readiness.dead_ports(_bench, behind)
+    found = list({finding.key: finding for finding in reversed(found)}.values())[::-1]
     stuck = explained | {finding.object.rpartition("/")[2] for finding in found if finding.object.startswith("Pod ")}
+    stuck |= {name for finding in found for name in finding.evidence.get("pods") or ()}
     for workload in behind.workloads:
         found = rollouts.complaints(_bench, behind, workload, found, stuck)
     found += rollouts.absent(_bench, behind) + rollouts.leaving(_bench, behind)
