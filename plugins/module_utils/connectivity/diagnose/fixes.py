@@ -95,7 +95,8 @@ def _port(look: Look, cause: Cause) -> Fix | None:
     port = next((p for p in look.service.ports if str(p.port) == number), None)
     open_ = listening(look)
     target = wanted or (open_[0] if len(open_) == 1 else None)
-    if port is None or target in (None, port.target_port):
+    mended_otherwise = "fix" in cause.evidence and not wanted
+    if port is None or target in (None, port.target_port) or mended_otherwise:
         return None
     change: dict[str, t.Any] = {"port": port.port, "protocol": port.protocol, "targetPort": target}
     option = {"port": port.port, "target_port": target, **({"name": port.name} if port.name else {})}
