@@ -120,29 +120,33 @@ def _layers(layers: t.Any, each: bool, style: Style) -> list[Line]:
             Line(f"  {style.mark(worst(counts))} {style.shown(layer):<16} {_counts(counts)}", worst(counts))
             for layer, counts in layers.items()
         ]
-    words = [
-        f"{style.mark(worst(counts))} {style.shown(layer)} {sum(counts.values())}" for layer, counts in layers.items()
-    ]
-    return [Line(text, "pass") for text in style.wrapped(", ".join(words), "  ", "  ")]
+    rows = [" "]
+    for layer, counts in layers.items():
+        word = f"{style.mark(worst(counts))} {style.shown(layer)} {sum(counts.values())}"
+        if len(rows[-1]) + len(word) + 4 > min(style.width, WIDEST):
+            rows.append(" ")
+        rows[-1] += f" {word} "
+    return [Line(row.rstrip(), "pass") for row in rows]
 
 
-def _findings(findings: t.Sequence[t.Any], style: Style) -> list[Line]:
+def _findings(findings: t.Sequence[t.Any], style: Style, *, sides: bool) -> list[Line]:
+    """The first finding of each check, with how many more of it there are."""
+    first: dict[str, t.Any] = {}
+    for finding in findings:
+        first.setdefault(str(finding.get("id")), finding)
     lines = []
-    for finding in findings[:MOST_FINDINGS]:
+    for check, finding in list(first.items())[:MOST_FINDINGS]:
         status = str(finding.get("status"))
-        first = f"    {style.mark(status)} "
-        lines += [
-            Line(text, status)
-            for text in style.wrapped(f"{finding.get('id')} {finding.get('message')}", first, "      ")
-        ]
-        if finding.get("observed") is not None or finding.get("expected") is not None:
-            sides = f"observed {value(finding.get('observed'))}; expected {value(finding.get('expected'))}"
-            lines += [Line(text) for text in style.wrapped(sides, "      ", "      ")]
-    left = len(findings) - MOST_FINDINGS
-    return [*lines, Line(f"      and {left} more")] if left > 0 else lines
-
-
-# ----- the cause
+        alike = sum(str(other.get("id")) == check for other in findings) - 1
+        told = f"{check} {finding.get('message')}" + (f" (and {alike} more {check})" if alike else "")
+        lines += [Line(text, status) for text in style.wrapped(told, f"    {style.mark(status)} ", "      ")]
+        if sides and (finding.get("observed") is not None or finding.get("expected") is not None):
+            both = f"observed {value(finding.get('observed'))}; expected {value(finding.get('expected'))}"
+            lines += [Line(text) for text in style.wrapped(both, "      ", "      ")]
+    left = list(first)[MOST_FINDINGS:]
+    return (
+        [*lines, *[Line(text) for text in style.wrapped(f"and {value(left)}", "      ", "      ")]] if left else lines
+    )
 
 
 def _violated(findings: t.Sequence[t.Any], causes: t.Any, style: Style) -> list[Line]:
@@ -155,8 +159,8 @@ def _violated(findings: t.Sequence[t.Any], causes: t.Any, style: Style) -> list[
             return []
         first = findings[0]
         told = {**first, "title": f"{first.get('id')} {first.get('message')}", "fix": {"text": first.get("cause")}}
-        return _findings(findings[1:], style) + _box("WORST FINDING", told, style)
-    lines = _findings(findings, style)
+        return _findings(findings[1:], style, sides=True) + _box("WORST FINDING", told, style)
+    lines = _findings(findings, style, sides=False)  # these are its consequences
     for cause in causes[1:]:
         lines += [Line(text, "warn") for text in style.wrapped(f"Further cause: {cause.get('title')}", "  ", "    ")]
     sure = f", {style.shown(causes[0]['confidence']).upper()}" if causes[0].get("confidence") else ""

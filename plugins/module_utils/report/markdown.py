@@ -97,6 +97,8 @@ def _cause(cause: Json, title: str) -> str:
         ),
     ]
     fix = cause["fix"]
+    if cause["why"]:
+        parts.append(words(cause["why"]))
     if fix["text"]:
         parts.append(f"Fix: {words(fix['text'])}")
     if fix["kubectl"]:

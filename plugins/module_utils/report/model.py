@@ -94,15 +94,18 @@ _FINDING = {
 }
 _CAUSE = {
     "id": "",
+    "status": "",
     "title": "",
     "component": "",
     "object": "",
     "field": "",
     "observed": _ANY,
     "expected": _ANY,
+    "why": "",
     "confidence": "",
     "evidence": _ANY,
     "consequences": [{"id": "", "object": "", "message": ""}],
+    "consequence_count": 0,
     "fix": {"text": "", "kubectl": _BLOCK, "task": _BLOCK},
     "second": _Maybe({"title": "", "apart": ""}),
 }

@@ -78,11 +78,12 @@ _CAUSES = """
 {%- if other.apart %}<br><span class="quiet">To tell them apart:</span> {{ other.apart }}{% endif %}</p>
 {%- endmacro -%}
 
-{%- macro consequences(found) -%}
-<details><summary>{{ found|length }} consequence{{ "" if found|length == 1 else "s" }} of it</summary><ul>
+{%- macro consequences(found, count) -%}
+<details><summary>{{ count }} consequence{{ "" if count == 1 else "s" }} of it</summary><ul>
 {%- for one in found %}
 <li><span class="mono">{{ one.id }}</span> {{ one.message }}</li>
 {%- endfor %}
+{%- if count > found|length %}<li>and {{ count - found|length }} more</li>{% endif %}
 </ul></details>
 {%- endmacro -%}
 
@@ -92,9 +93,12 @@ _CAUSES = """
 {%- if found.confidence %}, {{ found.confidence }}{% endif %}{% if found.id %} ({{ found.id }}){% endif %}</p>
 <p class="headline">{{ found.title }}</p>
 {{ sides(found) }}
+{%- if found.why %}<p>{{ found.why }}</p>{% endif %}
 {{ fix(found.fix) }}
 {%- if found.second %}{{ second(found.second) }}{% endif %}
-{%- if found.consequences %}{{ consequences(found.consequences) }}{% endif %}
+{%- if found.consequences %}
+{{ consequences(found.consequences, [found.consequence_count, found.consequences|length]|max) }}
+{%- endif %}
 {{ evidence(found) }}
 </article>
 {%- endmacro -%}
@@ -286,8 +290,10 @@ _PAGE = """
 <p class="headline">{{ entry.error }}</p>
 <p>The run ended before this cluster could be judged. Its log says why.</p></article>
 {%- elif entry.causes %}
-{{ cause(entry.causes[0], "Root cause", entry.verdict) }}
-{%- for other in entry.causes[1:] %}{{ cause(other, "Further cause", entry.verdict) }}{% endfor %}
+{%- for found in entry.causes %}
+{%- set verdict = "warn" if found.status == "warn" else entry.verdict %}
+{{ cause(found, "Root cause" if loop.first else "Further cause", verdict) }}
+{%- endfor %}
 {%- elif entry.verdict in ("fail", "inconclusive", "warn") %}
 {{ worst(entry.findings[0], entry.verdict) }}
 {%- else %}

@@ -43,7 +43,7 @@ def texts(lines: t.Iterable[t.Any]) -> list[str]:
 def test_a_healthy_host_takes_two_lines() -> None:
     assert texts(judged("blue", result(samples.healthy()), FANCY)) == [
         "✓ blue: Service demo/web, 31 pass, 1 skipped from 3 node(s) in 4.2 s",
-        "  ✓ control 1, ✓ endpoints 10, ✓ dns 13, ✓ http 8",
+        "  ✓ control 1  ✓ endpoints 10  ✓ dns 13  ✓ http 8",
     ]
 
 
