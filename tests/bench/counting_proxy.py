@@ -62,6 +62,11 @@ class CountingProxy:
             counts, self._counts = self._counts, Counter()
         return counts
 
+    def _note(self, method: str, target: str, _headers: t.Mapping[str, str]) -> None:
+        """A request passes."""
+        with self._lock:
+            self._counts[f"{method} {urlsplit(target).path}"] += 1
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host, port = self._upstream
         answers, requests = await asyncio.open_connection(host, port, ssl=self._tls)
@@ -78,8 +83,7 @@ class CountingProxy:
             request, *lines = head.decode("latin-1").strip().split("\r\n")
             headers = {name.lower(): value.strip() for name, _colon, value in (line.partition(":") for line in lines)}
             method, target, _version = request.split(" ")
-            with self._lock:
-                self._counts[f"{method} {urlsplit(target).path}"] += 1
+            self._note(method, target, headers)
             writer.write(head)
             if "upgrade" in headers:
                 await _pump(reader, writer)
