@@ -10,8 +10,12 @@ from pathlib import Path
 
 import jinja2
 import pytest
+import yaml
+from ansible.plugins.test.core import search
+from jinja2.nativetypes import NativeEnvironment
 
-TEMPLATE = Path(__file__).parents[3] / "roles/nginx/templates/default.conf.j2"
+ROLE = Path(__file__).parents[3] / "roles/nginx"
+TEMPLATE = ROLE / "templates/default.conf.j2"
 
 
 def listens(**variables: object) -> list[str]:
@@ -30,13 +34,47 @@ def listens(**variables: object) -> list[str]:
     ],
 )
 def test_listens_on_ipv6_only_when_told(port: int, ipv6: bool, expected: list[str]) -> None:
-    assert listens(nginx_port=port, nginx_ipv6=ipv6, nginx_tls=False) == expected
+    assert listens(nginx_port=port, nginx_listen_ipv6=ipv6, nginx_tls=False) == expected
 
 
 def test_listens_with_tls_on_each_family_only_with_a_secret() -> None:
     given = {"nginx_port": 80, "nginx_tls_port": 443, "nginx_tls": True}
-    assert listens(**given, nginx_ipv6=False)[-1] == "listen 443 ssl default_server;"
-    assert listens(**given, nginx_ipv6=True)[-2:] == [
+    assert listens(**given, nginx_listen_ipv6=False)[-1] == "listen 443 ssl default_server;"
+    assert listens(**given, nginx_listen_ipv6=True)[-2:] == [
         "listen 443 ssl default_server;",
         "listen [::]:443 ssl default_server;",
     ]
+
+
+V4, V6 = "10.244.0.0/24", "fd00:10:244::/64"
+
+
+@pytest.mark.parametrize(
+    ("given", "nodes", "listens_on_ipv6"),
+    [
+        ({}, None, False),
+        ({}, [], False),
+        ({}, [[V4], [V4]], False),
+        ({}, [[V4, V6], [V4, V6]], True),
+        ({}, [[V6]], True),
+        # On one of these nodes nginx would not start.
+        ({}, [[V4, V6], [V4]], False),
+        ({}, [[V4, V6], []], False),
+        ({"nginx_ipv6": True}, None, True),
+        ({"nginx_ipv6": False}, [[V6]], False),
+    ],
+)
+def test_ipv6_is_for_clusters_that_have_it_on_each_node(
+    given: dict[str, object], nodes: list[list[str]] | None, *, listens_on_ipv6: bool
+) -> None:
+    # As k8s_info returns them, or nothing where it may not list nodes; a node without ranges has no such field.
+    specs = [{"spec": {"podCIDRs": ranges} if ranges else {}} for ranges in nodes or []]
+    found = {} if nodes is None else {"resources": specs}
+    environment = NativeEnvironment(undefined=jinja2.StrictUndefined)
+    environment.tests["search"] = search
+    variables = yaml.safe_load((ROLE / "vars/main.yml").read_text())
+    ranges = environment.from_string(variables["nginx_pod_ranges"]).render(nginx_nodes=found)
+    rendered = environment.from_string(variables["nginx_listen_ipv6"]).render(
+        {**given, "nginx_pod_ranges": list(ranges)}
+    )
+    assert rendered is listens_on_ipv6
