@@ -19,7 +19,19 @@ from ansible_collections.plumbline.kubernetes.tests.unit.connectivity import rig
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs/checks"
 CODE = ROOT / "plugins/module_utils/connectivity"
-PAGES = ["client", "control", "dns", "endpoints", "environment", "http", "infrastructure", "policy", "service", "tls"]
+PAGES = [
+    "client",
+    "control",
+    "dns",
+    "endpoints",
+    "environment",
+    "http",
+    "infrastructure",
+    "policy",
+    "service",
+    "tls",
+    "workload",
+]
 PARTS = ["**Means.**", "**See it by hand.**", "**Fix.**"]
 
 

@@ -25,7 +25,7 @@ _bench = Bench(NAME)
 _OWNERS = "list deployments, statefulsets, daemonsets"
 # (id, title, rights)
 CHECKS: tuple[tuple[str, str, str], ...] = (
-    ("WL-01", "The workload exists, and its controller has seen its latest change", _OWNERS),
+    ("WL-01", "The workload exists, and its controller has seen its latest change", f"{_OWNERS}"),
     ("WL-02", "The workload wants pods and has ready ones", f"{_OWNERS}, list pods"),
     ("WL-03", "The roll-out makes progress", f"{_OWNERS}, list replicasets, list pods"),
     ("WL-04", "Every pod has a node", "list pods, list nodes"),
@@ -37,7 +37,7 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
     ("WL-10", "The readiness probe asks what clients ask, and succeeds", "list pods, list events"),
     ("WL-12", "A disruption budget keeps pods running and lets nodes be drained", "list poddisruptionbudgets"),
     ("WL-13", "A roll-out leaves pods running", f"{_OWNERS}, list replicasets, list pods"),
-    ("WL-14", "A pod that is deleted serves until the proxies have forgotten it", _OWNERS),
+    ("WL-14", "A pod that is deleted serves until the proxies have forgotten it", f"{_OWNERS}"),
     ("WL-15", "The pods are of the present template, and old ones come to their end", f"{_OWNERS}, list pods"),
     ("WL-17", "The namespace admits new pods", f"{_OWNERS}, list events, list namespaces"),
 )
