@@ -41,6 +41,7 @@ a { color: inherit; }
 .breaks { overflow-wrap: anywhere; }
 code, pre, .mono { font-family: ui-monospace, "SFMono-Regular", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 code, .mono { font-size: .9em; overflow-wrap: anywhere; }
+.mono.nowrap { overflow-wrap: normal; }
 pre { font-size: .85rem; line-height: 1.45; background: var(--soft); border-radius: 6px; padding: 12px 14px;
   margin: 8px 0; overflow-x: auto; }
 .mark { width: 1em; height: 1em; vertical-align: -.14em; margin-right: .35em; flex: none; }
@@ -82,7 +83,7 @@ caption { text-align: left; padding: 12px 16px 4px; color: var(--quiet); font-si
 th, td { text-align: left; vertical-align: top; padding: 9px 16px; border-top: 1px solid var(--edge); }
 thead th { border-top: 0; color: var(--quiet); font-weight: 500; font-size: .8rem; white-space: nowrap; }
 tbody th { font-weight: 600; }
-tr.first td, tr.first th { border-top: 0; }
+td.breaks, tbody th { min-width: 7.5em; }
 td .small, tbody th .small { display: block; color: var(--quiet); font-weight: 400; }
 .verdict .headline > .mark { margin-right: .4em; }
 .verdict.pass .headline > .mark { color: var(--pass); }

@@ -176,7 +176,7 @@ class _Drawing:
         for server in servers[:3]:
             seen = way([edge for edge in asked if edge["to"] == server])
             state = "answers" if seen and seen.status == OK else (seen.faults if seen else "")
-            lines.append(f"{cut(server, 22)}: {cut(state, 16)}")
+            lines.append(f"{cut(server, 20)}: {cut(state, 11)}")
             if seen and seen.status != OK:
                 self.words.append(f"DNS server {server}: {seen.faults}.")
         whole = way(asked)
@@ -244,13 +244,14 @@ class _Drawing:
         nodes: list[Box] = []
         y = _TOP
         for node, rows in sorted(by_node.items()):
-            top, inside = y, y + _HEAD
+            lines, status = self._node(node)
+            top, inside = y, y + _HEAD + _ROW * len(lines)
             for row in rows:
                 box = self._pod(row, inside)
                 pods.append((row, box))
                 inside += box.height + _NODE_INSIDE
-            title, status = self._node(node)
-            nodes.append(Box("node", _POD_X, top, _POD_WIDTH, inside - top, title, (), status, f"Node {node}"))
+            title = node or "on no node"
+            nodes.append(Box("node", _POD_X, top, _POD_WIDTH, inside - top, title, lines, status, f"Node {node}"))
             y = inside + _GAP
         return pods, nodes + self._more(len(self.rows) - MOST_PODS, "node", _POD_X, y, _POD_WIDTH, "endpoints")
 
@@ -268,18 +269,17 @@ class _Drawing:
         x, width = _POD_X + _NODE_INSIDE, _POD_WIDTH - 2 * _NODE_INSIDE
         return Box("pod", x, y, width, _HEAD + 2 * _ROW - 4, cut(name, 30), lines, status, full)
 
-    def _node(self, name: str) -> tuple[str, str]:
-        """What to write over the pods of a node, and whether its own port answers."""
+    def _node(self, name: str) -> tuple[tuple[str, ...], str]:
+        """What is wrong with a node, and whether its own port answers."""
         seen = way([edge for edge in self.edges if edge["by"] == "node_port" and edge["to"] == name])
         known = {node["name"]: node["ready"] for node in self.topology["nodes"]}
-        title = cut(name, 20) or "on no node"
         if known.get(name) is False:
             self.words.append(f"Node {name} is not ready.")
-            return f"{title}, not ready", FAILED
+            return ("not ready",), FAILED
         if seen and seen.status != OK:
             self.words.append(f"The NodePort of {name}: {seen.faults}.")
-            return f"{title}, NodePort: {cut(seen.faults, 14)}", seen.status
-        return title, ""
+            return (cut(f"NodePort: {seen.faults}", 34),), seen.status
+        return (), ""
 
     # ----- lines
 

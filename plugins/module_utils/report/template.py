@@ -118,7 +118,8 @@ _PICTURE = """
 {%- macro draw_box(box) -%}
 <g class="box {{ box.kind }} {{ box.status }}"><title>{{ box.full }}</title>
 <rect x="{{ box.x + 1 }}" y="{{ box.y }}" width="{{ box.width - 2 }}" height="{{ box.height }}" rx="7"/>
-<text class="title" x="{{ box.x + 12 }}" y="{{ box.y + 19 }}">{{ box.title|cut((box.width - 40) // 7) }}</text>
+<text class="title" x="{{ box.x + 12 }}" y="{{ box.y + 19 }}">
+{{- box.title|cut((box.width - (42 if box.status else 22)) * 10 // 78) }}</text>
 {%- for line in box.lines %}
 <text x="{{ box.x + 12 }}" y="{{ box.y + 19 + 17 * loop.index }}">{{ line }}</text>
 {%- endfor %}
@@ -207,11 +208,11 @@ _TABLES = """
   ["Pod", "Node", "Address", "EndpointSlice", "State", "Asked directly"]) %}
 {%- for row in rows %}{% set one = row.endpoint %}
 <tr><th scope="row" class="breaks">{{ one.pod or "no pod" }}</th><td>{{ one.node or "none" }}</td>
-<td class="mono">{{ one.address or "none" }}
+<td class="mono nowrap">{{ one.address or "none" }}
 {%- if one.ports %}<span class="small">{{ one.ports|join(", ") }}</span>{% endif %}</td>
 <td class="breaks">{{ one.slice or "none" }}</td><td>{{ state(row, verdict) }}</td>
 <td>{{ way(row.direct) }}
-{%- if row.silent_to %}<span class="small">not to {{ row.silent_to|join(", ") }}</span>{% endif %}</td></tr>
+{%- if row.silent_to %}<span class="small">not to {{ row.silent_to }}</span>{% endif %}</td></tr>
 {%- endfor %}
 {%- endcall %}
 {%- endif -%}

@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from .model import Json
+from .text import value
 
 OK, PARTIAL, FAILED, UNSURE = "ok", "partial", "failed", "undecided"
 # Worst first.
@@ -100,7 +101,7 @@ class EndpointRow:
     endpoint: Json
     reason: str
     direct: Way | None
-    silent_to: tuple[str, ...]
+    silent_to: str
 
 
 def endpoints(topology: Json) -> list[EndpointRow]:
@@ -110,22 +111,25 @@ def endpoints(topology: Json) -> list[EndpointRow]:
     for edge in topology["edges"]:
         if edge["by"] == "direct":
             by_end.setdefault(edge["to"], []).append(edge)
+    many = len({edge["client"] for edges in by_end.values() for edge in edges})
     rows = []
     for endpoint in topology["endpoints"]:
         direct = way(by_end.get(endpoint["pod"] or endpoint["address"], []))
         reason = pods.get(endpoint["pod"], {}).get("reason", "")
-        rows.append(EndpointRow(endpoint, reason, direct, _silent_to(direct)))
+        rows.append(EndpointRow(endpoint, reason, direct, _silent_to(direct, many)))
     behind = {endpoint["pod"] for endpoint in topology["endpoints"]}
     for pod in topology["pods"]:
         if pod["name"] not in behind:
             empty = {"address": "", "ports": [], "slice": "", "pod": pod["name"], "node": pod["node"]}
             state = {"ready": pod["ready"], "serving": False, "terminating": pod["terminating"]}
-            rows.append(EndpointRow({**empty, **state}, pod["reason"], None, ()))
+            rows.append(EndpointRow({**empty, **state}, pod["reason"], None, ""))
     return sorted(rows, key=_rank)
 
 
-def _silent_to(direct: Way | None) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(edge["client"] for edge in direct.bad)) if direct else ()
+def _silent_to(direct: Way | None, many: int) -> str:
+    """Whom it does not answer, in words."""
+    names = list(dict.fromkeys(edge["client"] for edge in direct.bad)) if direct else []
+    return "any client" if len(names) == many > 1 else value(names) if names else ""
 
 
 def _rank(row: EndpointRow) -> tuple[int, bool, str, str]:
