@@ -17,6 +17,7 @@ author:
 description:
   - Lists the Secrets that M(plumbline.kubernetes.tls_secret) keeps under a name, with the public facts of their
     certificates, when they are due, and what names them.
+  - On request it asks each pod of a Service which of these certificates it serves.
   - Nothing of a private key leaves it.
 extends_documentation_fragment:
   - plumbline.kubernetes.auth
@@ -24,7 +25,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: It only reads.
+    details: It only reads. Starts no probe pod, so RV(served) is left out.
   diff_mode:
     support: none
     details: It changes nothing.
@@ -42,6 +43,38 @@ options:
   bundle:
     description: The certificates that clients trust, PEM, for RV(generations[].problem).
     type: str
+  service:
+    description:
+      - Name of a Service in O(namespace). Each of its ready endpoints is asked, from one probe pod beside them, which
+        certificate it serves. That takes a few seconds.
+    type: str
+  port:
+    description: With O(service), its port by name or number. By default all that speak HTTPS, by name or number.
+    type: str
+  client:
+    description: With O(service), the probe pod. It carries no credentials and is removed afterwards.
+    type: dict
+    suboptions:
+      labels:
+        description: Further labels, for network policies to judge it by. No selector of a workload may match them.
+        type: dict
+      service_account:
+        description: Service account it runs as. Its token is not mounted.
+        type: str
+      image:
+        description: An image with Python 3.9 or newer.
+        type: str
+        default: python:3.14
+      image_pull_policy:
+        description: When to pull the image.
+        type: str
+        choices: [Always, IfNotPresent, Never]
+        default: IfNotPresent
+      image_pull_secrets:
+        description: Names of Secrets to pull the image with.
+        type: list
+        elements: str
+        default: []
   renew_fraction:
     description: As of M(plumbline.kubernetes.tls_secret), for RV(generations[].renew_at).
     type: float
@@ -51,6 +84,8 @@ options:
 notes:
   - The module needs in O(namespace) the rights to V(list) and V(get) C(secrets). For RV(generations[].in_use_by) it
     needs the right to V(list) what can name them, as M(plumbline.kubernetes.tls_secret) does.
+  - For O(service) it needs those of M(plumbline.kubernetes.verify_http), without the ones on nodes, Secrets and
+    ConfigMaps.
 seealso:
   - module: plumbline.kubernetes.tls_secret
 """
@@ -66,6 +101,17 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ tls.generations[0].certificate.not_after }}"
   when: tls.current != ""
+
+- name: Which of them does each pod serve
+  plumbline.kubernetes.tls_secret_info:
+    name: my-nginx-tls
+    namespace: demo
+    service: my-nginx
+  register: tls
+
+- name: Insist on the newest one, everywhere
+  ansible.builtin.assert:
+    that: tls.served | rejectattr('matches') == []
 """
 
 RETURN = r"""
@@ -106,6 +152,36 @@ generations:
       description: Workloads, pods, Ingresses and Gateways of the namespace that name it, as C(Kind/name).
       type: list
       elements: str
+served:
+  description: What each ready endpoint serves, by pod, at most 200 of them.
+  returned: when O(service) is given, not in check mode
+  type: list
+  elements: dict
+  contains:
+    pod:
+      description: Name of the pod.
+      type: str
+    address:
+      description: Its address.
+      type: str
+    port:
+      description: The port of the Service, such as C(https (443/TCP\)).
+      type: str
+    serial:
+      description: Serial number of the certificate, hexadecimal. Empty when none was served.
+      type: str
+    fingerprint:
+      description: Its SHA-256 fingerprint. Empty when none was served.
+      type: str
+    secret_name:
+      description: The generation that holds it. Empty when none does.
+      type: str
+    matches:
+      description: Whether that is RV(current).
+      type: bool
+    problem:
+      description: Why none was served, in one line, or an empty string.
+      type: str
 in_use_known:
   description: Whether all that could name a Secret may be listed. Otherwise RV(generations[].in_use_by) is empty.
   returned: success
@@ -117,6 +193,8 @@ from datetime import UTC, datetime
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.availability.plan import CLIENT
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import served
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.errors import Forbidden
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds import SECRET
@@ -132,6 +210,9 @@ OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
     "namespace": {"type": "str", "required": True},
     "bundle": {"type": "str"},
+    "service": {"type": "str"},
+    "port": {"type": "str"},
+    "client": {"type": "dict", "options": CLIENT, "apply_defaults": True},
     "renew_fraction": {"type": "float"},
     "renew_before_days": {"type": "int"},
 }
@@ -146,7 +227,7 @@ def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
     metadata = secrets.tls_metadata(cluster, namespace)
     found = secrets.generations(metadata, name)
     named, known = _users(module, cluster, [item.name for item in found])
-    generations = []
+    generations: list[dict[str, t.Any]] = []
     for item in found:
         secret = cluster.get(SECRET, item.name, namespace)
         stored = secrets.stored_of(secret)
@@ -163,12 +244,35 @@ def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
                 "in_use_by": named.get(item.name, []),
             }
         )
-    return {
+    current = generations[0]["secret_name"] if generations else ""
+    result: dict[str, t.Any] = {
         "changed": False,
-        "current": generations[0]["secret_name"] if generations else "",
+        "current": current,
         "aliases": [item.name for item in secrets.aliases(metadata, name)],
         "generations": generations,
         "in_use_known": known,
+    }
+    service, port, client = (module.params[option] for option in ("service", "port", "client"))
+    if service and not module.check_mode:
+        names = {item["certificate"].get("fingerprint"): item["secret_name"] for item in reversed(generations)}
+        found_served = served.ask(cluster, namespace, service, port, client)
+        result["served"] = [_served(one, names, current) for one in found_served]
+    return result
+
+
+def _served(one: served.Served, names: dict[str, str], current: str) -> dict[str, t.Any]:
+    """What an endpoint serves, against the generations by fingerprint."""
+    leaf = facts(one.chain[0]) if one.chain else {"serial": "", "fingerprint": ""}
+    secret_name = names.get(leaf["fingerprint"], "")
+    return {
+        "pod": one.endpoint.pod,
+        "address": one.endpoint.address,
+        "port": one.port.label,
+        "serial": leaf["serial"],
+        "fingerprint": leaf["fingerprint"],
+        "secret_name": secret_name,
+        "matches": bool(secret_name) and secret_name == current,
+        "problem": one.problem,
     }
 
 
@@ -182,7 +286,12 @@ def _users(module: AnsibleModule, cluster: Cluster, names: list[str]) -> tuple[d
 
 def main() -> None:
     """Entry point."""
-    run(OPTIONS, action, mutually_exclusive=[("renew_fraction", "renew_before_days")])
+    run(
+        OPTIONS,
+        action,
+        mutually_exclusive=[("renew_fraction", "renew_before_days")],
+        required_by={"port": "service"},
+    )
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ LONGEST = 3600
 FASTEST = 5000
 USUAL_PORTS = {"http": 80, "https": 443}
 
-_CLIENT: dict[str, dict[str, t.Any]] = {
+CLIENT: dict[str, dict[str, t.Any]] = {
     "labels": {"type": "dict"},
     "service_account": {"type": "str"},
     "image": {"type": "str", "default": "python:3.14"},
@@ -71,7 +71,7 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "tls": {"type": "dict", "options": _TLS, "mutually_exclusive": [("bundle", "bundle_config_map")]},
     "nodes": {"type": "list", "elements": "str"},
     "max_nodes": {"type": "int", "default": 2},
-    "client": {"type": "dict", "options": _CLIENT, "apply_defaults": True},
+    "client": {"type": "dict", "options": CLIENT, "apply_defaults": True},
     "budget": {"type": "int", "default": 0},
     "fail_on": {"type": "str", "choices": ["never", "fail", "inconclusive"], "default": "inconclusive"},
     "dest": {"type": "path"},
