@@ -103,12 +103,13 @@ def servers(look: Look) -> list[Pod]:
     """The DNS servers' pods that count: by the label that they have everywhere, or by the Service's selector."""
     body = _service_body(look)
     selector = ((body.get("spec") or {}).get("selector") or {}) if body else {}
-    pods = [pod(item) for item in look.facts.all("dns_pods")]
-    return [
-        one
-        for one in pods
-        if not one.finished and not one.terminating and (_LABEL in one.labels or matches(selector, dict(one.labels)))
-    ]
+    found = [pod(item) for item in look.facts.all("dns_pods") if _is_server(item, selector)]
+    return [one for one in found if not one.finished and not one.terminating]
+
+
+def _is_server(body: Body, selector: t.Mapping[str, str]) -> bool:
+    labels = body["metadata"].get("labels") or {}
+    return _LABEL in labels.items() or matches(selector, labels)
 
 
 def _workloads(look: Look) -> list[Body]:

@@ -14,7 +14,6 @@ import typing as t
 from datetime import datetime, timedelta
 
 from ..facts import Body
-from ..intent import label
 from ..look import Look
 from ..result import Finding, short
 from ..snapshot import Pod, is_ready_endpoint, pod, when
@@ -165,8 +164,8 @@ def _proxies(look: Look) -> list[Finding]:
     why = look.facts.why_missing("nodes")
     if why:
         return [_bench.skipped("IN-01", why)]
-    nodes = _served(look)
-    complaints = [finding for body in nodes for finding in _without(look, body, pods, "IN-01")]
+    nodes, there = _served(look), _by_node(pods)
+    complaints = [finding for body in nodes for finding in _without(look, body, there, "IN-01")]
     good = len(nodes) - len(complaints)
     return _bench.verdict("IN-01", complaints, good, f"kube-proxy is ready on {good} node(s)")
 
@@ -185,9 +184,9 @@ def _agents(look: Look) -> list[Finding]:
         return [_bench.skipped("IN-09", look.facts.why_missing("nodes"))]
     complaints, good = [], 0
     for body in sets:
-        pods = [one for one in map(pod, look.facts.all("dns_pods")) if one.owner == label(body)]
+        there = _by_node(pod(item) for item in look.facts.all("dns_pods") if _is_of(item, body))
         nodes = [node for node in _served(look) if _is_meant_for(body, node)]
-        bad = [finding for node in nodes for finding in _without(look, node, pods, "IN-09", body["metadata"]["name"])]
+        bad = [finding for node in nodes for finding in _without(look, node, there, "IN-09", body["metadata"]["name"])]
         complaints += bad
         good += len(nodes) - len(bad)
     names = short([body["metadata"]["name"] for body in sets])
@@ -199,16 +198,30 @@ def _is_agent(spec: Body) -> bool:
     return bool(spec.get("hostNetwork")) and any(path.startswith(_CNI) for path in paths)
 
 
+def _is_of(item: Body, body: Body) -> bool:
+    """Whether a pod belongs to a DaemonSet."""
+    owners = item["metadata"].get("ownerReferences") or []
+    return any((owner["kind"], owner["name"]) == (body["kind"], body["metadata"]["name"]) for owner in owners)
+
+
 def _is_meant_for(body: Body, node: Body) -> bool:
     """Whether a DaemonSet wants a pod on a node, as far as labels say; with an affinity that is not worked out."""
     spec = body["spec"]["template"]["spec"]
     return not spec.get("affinity") and (spec.get("nodeSelector") or {}).items() <= _labels(node).items()
 
 
-def _without(look: Look, body: Body, pods: t.Sequence[Pod], check: str, agent: str = "") -> list[Finding]:
+def _by_node(pods: t.Iterable[Pod]) -> dict[str, list[Pod]]:
+    found: dict[str, list[Pod]] = {}
+    for one in pods:
+        if not one.finished:
+            found.setdefault(one.node, []).append(one)
+    return found
+
+
+def _without(look: Look, body: Body, pods: t.Mapping[str, list[Pod]], check: str, agent: str = "") -> list[Finding]:
     """The complaint about a node where an agent is missing or does not become ready."""
     name = body["metadata"]["name"]
-    here = [one for one in pods if one.node == name and not one.finished]
+    here = pods.get(name, [])
     if any(one.ready or _is_starting(one, look.now) for one in here):
         return []
     state = short([f"{one.name}: {one.unready_reason or 'not ready'}" for one in here]) if here else "no pod"
