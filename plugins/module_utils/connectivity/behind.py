@@ -36,7 +36,7 @@ class Behind:
         pods: their pods and those that the Service selects: neither finished, nor being deleted, nor on a node that is
             not ready, where the node is to blame.
         leaving: those that are being deleted, on ready nodes.
-        served: one of the pods that clients can reach is ready.
+        served: one of the pods that clients can reach is ready, or still is while it is being deleted.
     """
 
     look: Look
@@ -58,7 +58,8 @@ class Behind:
             if not (selected or pod.owner in owners) or (pod.finished and not pod.terminating):
                 continue
             ours.append(body)
-            if pod.ready and not pod.terminating and (selected or not look.after.pods):
+            # One that is being deleted serves until it has ended, where nothing else does.
+            if pod.ready and (selected or not look.after.pods):
                 reachable.append(pod)
         here = [body for body in ours if body["spec"].get("nodeName") not in lost]
         return cls(

@@ -142,6 +142,20 @@ def _bare(of: Scene) -> None:
         body["metadata"]["ownerReferences"] = []
 
 
+def _recovered(of: Scene) -> None:
+    """It ended twice while it waited for its database, and runs now."""
+    of.pods[0]["status"]["containerStatuses"][0] |= {
+        "restartCount": 2,
+        "state": running(100),
+        "lastState": ended(1, "Error", 120),
+    }
+
+
+def _last_one_leaves(of: Scene) -> None:
+    """A StatefulSet of one replaces its pod, which serves until it has ended."""
+    of.pods[0]["metadata"]["deletionTimestamp"] = ago(-20)
+
+
 def _one_restart(of: Scene) -> None:
     """It lost its first try, and starts again, while another pod serves."""
     status = {"restartCount": 1, "lastState": ended(1, "Error", 15), "started": True}
@@ -173,6 +187,8 @@ HEALTHY: dict[str, tuple[int, str, Change | None]] = {
     "evicted pods": (2, "Deployment", _failed_pods_lie_about),
     "strategy Recreate": (2, "Deployment", _recreated),
     "one restart": (2, "Deployment", _one_restart),
+    "ended at first and recovered": (2, "Deployment", _recovered),
+    "the only pod is replaced": (1, "StatefulSet", _last_one_leaves),
     "a namespace with Pod Security baseline": (
         2,
         "Deployment",
@@ -718,6 +734,14 @@ def test_a_missing_secret_is_said_once_for_all_pods() -> None:
     _no_secret(of)
     found = complaints(of)
     assert [finding.object for finding in found] == ["Secret demo/web-tls"]
+    assert len(found[0].evidence["pods"]) == 50
+
+
+def test_of_many_pods_with_one_fault_a_few_are_named() -> None:
+    of = scene(50)
+    _pull(of)
+    found = complaints(of)
+    assert len(found) == 3
     assert len(found[0].evidence["pods"]) == 50
 
 

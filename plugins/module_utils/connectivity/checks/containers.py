@@ -7,15 +7,15 @@
 
 from __future__ import annotations
 
-from ..behind import CURRENT, KEPT, Behind, name_of, states
+from ..behind import KEPT, Behind, name_of, states
 from ..facts import Body
 from ..logs import paths, telling_line
 from ..result import Finding
 from . import sources
 from .common import Bench
-from .wording import accuse, asked, field_of, hint, probe_text, tail
+from .wording import START, accuse, asked, field_of, hint, probe_text, tail
 
-# A container that lived shorter and ended a short while ago keeps ending; the longest back-off is 5 minutes.
+# A container that lived longer was stopped from outside rather, say with its node.
 _SHORT_LIFE = 600
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ErrImageInspect"})
 # How a container ends that the kubelet stops: by SIGTERM, politely or not, or by SIGKILL.
@@ -36,7 +36,7 @@ def started(bench: Bench, behind: Behind, pod: Body) -> Finding | None:
         reason = str(waiting.get("reason") or "")
         if reason in _PULL:
             return _pull(bench, behind, pod, spec, waiting)
-        if keeps_ending(behind, spec, state):
+        if keeps_ending(behind, state):
             return _ended(bench, behind, pod, spec, state)
         if reason in _CONFIG:
             text = tail(str(waiting.get("message") or reason))
@@ -98,18 +98,20 @@ _PULL_HINTS = (
 # ----- containers that end
 
 
-def keeps_ending(behind: Behind, spec: Body, state: Body) -> bool:
+def keeps_ending(behind: Behind, state: Body) -> bool:
     """Whether a container ends again and again: in back-off, just ended once more, or up for a moment between."""
     now, restarts = state.get("state") or {}, int(state.get("restartCount") or 0)
     if (now.get("waiting") or {}).get("reason") == "CrashLoopBackOff":
         return True
-    ended = now.get("terminated") or (state.get("lastState") or {}).get("terminated") or {}
-    if state.get("ready") and spec.get("restartPolicy") != "Always" and ended.get("exitCode") == 0:
-        return False  # an init container that is done
     if now.get("terminated"):
-        return restarts > 0 and _lived(behind, ended) < _SHORT_LIFE
-    recently = bool(ended) and behind.since(ended.get("finishedAt")) < CURRENT
-    return restarts > 1 and recently and _lived(behind, ended) < _SHORT_LIFE
+        # One that is ready is an init container that is done.
+        return not state.get("ready") and restarts > 0 and _lived(behind, now["terminated"]) < _SHORT_LIFE
+    before = (state.get("lastState") or {}).get("terminated")
+    if not now.get("running") or not before or restarts < 2:
+        return False
+    lived = _lived(behind, before)
+    # Once it has run for much longer than before, it has recovered.
+    return lived < _SHORT_LIFE and behind.since(now["running"].get("startedAt")) < max(START, 2 * lived)
 
 
 def _lived(behind: Behind, ended: Body) -> float:

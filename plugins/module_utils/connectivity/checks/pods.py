@@ -14,16 +14,20 @@ from __future__ import annotations
 import re
 import typing as t
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..behind import Behind, condition, is_true, name_of, states
 from ..facts import Body
 from ..result import Finding, short
+from ..snapshot import pod as typed
 from . import containers, readiness
 from .common import Bench
 from .wording import START, accuse, tail
 
 # Seconds that a state must last: a roll-out may need a moment until an old pod has made room.
 _SCHEDULE = 20
+# Pods with the same fault that are complained of one by one.
+_MOST_ALIKE = 3
 _CREATING = frozenset({"ContainerCreating", "PodInitializing"})
 _VOLUME = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
 _SANDBOX = ("FailedCreatePodSandBox",)
@@ -32,13 +36,28 @@ Judge = Callable[[Bench, Behind, Body], Finding | None]
 
 
 def complaints(bench: Bench, behind: Behind, explained: frozenset[str]) -> list[Finding]:
-    """WL-04, WL-05, WL-07 to WL-10: at most one complaint of each pod.
+    """WL-04, WL-05, WL-07 to WL-10: at most one complaint of each pod, and of many that are alike a few.
 
     Args:
         explained: pods that wait for a Secret or ConfigMap.
     """
-    judged = [_judge(bench, behind, pod) for pod in behind.pods if not _excused(pod, explained)]
-    return [finding for finding in judged if finding]
+    judged = [(pod, _judge(bench, behind, pod)) for pod in behind.pods if not _excused(pod, explained)]
+    return _few([(pod, finding) for pod, finding in judged if finding])
+
+
+def _few(judged: t.Sequence[tuple[Body, Finding]]) -> list[Finding]:
+    """Of pods of one workload with one fault, the first by name; the first of them names all."""
+    groups: dict[tuple[str, str, str], list[tuple[str, Finding]]] = {}
+    for pod, finding in judged:
+        key = (finding.id, finding.field, typed(pod).owner or pod["metadata"]["name"])
+        groups.setdefault(key, []).append((pod["metadata"]["name"], finding))
+    found = []
+    for group in groups.values():
+        (_name, first), *others = sorted(group, key=lambda item: item[0])
+        names = [name for name, _finding in sorted(group, key=lambda item: item[0])]
+        found.append(replace(first, evidence={**first.evidence, "pods": names}))
+        found += [finding for _name, finding in others[: _MOST_ALIKE - 1]]
+    return found
 
 
 def _excused(pod: Body, explained: frozenset[str]) -> bool:

@@ -1,0 +1,94 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is read of the surroundings, and what is told where not everything is."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.gather import (
+    MOST_LOGS,
+    MOST_SOURCES,
+    gather,
+)
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Listing
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds import Kind
+from ansible_collections.plumbline.kubernetes.tests.unit.connectivity.builders import question
+from ansible_collections.plumbline.kubernetes.tests.unit.connectivity.scenes import Body, Scene, scene, unready, waiting
+
+
+class Stub:
+    """A cluster that holds a scene; everything may be read but what is denied."""
+
+    def __init__(self, held: Scene, *denied: str) -> None:
+        self.held, self.denied, self.asked = held, denied, list[str]()
+
+    def may(self, _verb: str, resource: str, _namespace: str | None, **_more: str) -> bool:
+        return resource not in self.denied
+
+    def list(self, kind: Kind, _namespace: str | None = None, **_more: str) -> Listing:
+        return Listing(self.held.parts.get(kind.plural, []), "1")
+
+    def get(self, kind: Kind, name: str, _namespace: str | None = None) -> Body | None:
+        bodies = self.held.parts.get(kind.plural, [])
+        return next((body for body in bodies if body["metadata"]["name"] == name), None)
+
+    def log_tail(self, _namespace: str, pod: str, container: str, *, previous: bool) -> str:
+        self.asked.append(f"{pod}/{container}" + (" before" if previous else ""))
+        return "a line"
+
+    def groups(self) -> tuple[str, ...]:
+        return ()
+
+
+def read(stub: Stub, selector: t.Mapping[str, str] | None = None, **changes: t.Any) -> t.Any:
+    return gather(t.cast(t.Any, stub), question(layers=("workload",), ask=False, **changes), selector)
+
+
+def test_sources_of_all_kinds_of_workloads_are_looked_at_and_keep_their_keys_only() -> None:
+    held = scene(0, "StatefulSet")
+    spec = held.parts["statefulsets"][0]["spec"]["template"]["spec"]
+    spec["volumes"].append({"name": "tls", "secret": {"secretName": "web-tls"}})
+    held.source("Secret", "web-tls", "tls.crt", "tls.key")
+    facts = read(Stub(held))
+    assert facts.named("secrets", "web-tls")["keys"] == ["tls.crt", "tls.key"]
+    assert "c2VjcmV0" not in str(facts)
+
+
+def test_what_is_beyond_the_most_is_not_called_missing() -> None:
+    held = scene()
+    for number in range(MOST_SOURCES + 1):
+        held.template["volumes"].append({"name": f"v{number}", "secret": {"secretName": f"s-{number:03}"}})
+    facts = read(Stub(held))
+    assert facts.why_unread("secrets", "s-000") == ""
+    assert facts.why_unread("secrets", f"s-{MOST_SOURCES:03}") == f"more than {MOST_SOURCES} secrets are named"
+
+
+def test_a_missing_right_is_told_of_every_source() -> None:
+    facts = read(Stub(scene(), "secrets"))
+    assert facts.why_unread("secrets", "any") == "cannot get secrets in namespace demo"
+
+
+def test_logs_are_those_of_the_selected_pods_first() -> None:
+    held = scene(MOST_LOGS + 2)
+    for body in held.pods:
+        unready(body, waiting("CrashLoopBackOff"), restartCount=3)
+    held.pods[-1]["metadata"]["labels"]["app"] = "other"
+    stub = Stub(held)
+    read(stub, {"app": "other"}, logs="all")
+    assert f"{held.pods[-1]['metadata']['name']}/nginx before" in stub.asked
+    assert len(stub.asked) == MOST_LOGS
+
+
+def test_logs_are_those_of_init_containers_too() -> None:
+    held = scene(1)
+    held.pods[0]["status"]["initContainerStatuses"] = [
+        {"name": "migrate", "restartCount": 2, "state": {"terminated": {"exitCode": 1}}}
+    ]
+    stub = Stub(held)
+    read(stub, logs="all")
+    assert stub.asked == ["web-7d4b-0/migrate"]
+    read(stub, logs="none")
+    assert stub.asked == ["web-7d4b-0/migrate"]
