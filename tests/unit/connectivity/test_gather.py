@@ -92,3 +92,22 @@ def test_logs_are_those_of_init_containers_too() -> None:
     assert stub.asked == ["web-7d4b-0/migrate"]
     read(stub, logs="none")
     assert stub.asked == ["web-7d4b-0/migrate"]
+
+
+def test_of_the_dns_servers_configuration_the_corefile_alone_is_kept() -> None:
+    held = scene(0)
+    volume = {"name": "config", "configMap": {"name": "coredns", "items": [{"key": "Corefile", "path": "Corefile"}]}}
+    held.parts["pods"].append(
+        {
+            "kind": "Pod",
+            "metadata": {"name": "coredns-1", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}},
+            "spec": {"containers": [{"name": "coredns"}], "volumes": [volume]},
+        }
+    )
+    metadata = {"name": "coredns", "namespace": "kube-system"}
+    data = {"Corefile": ".:53 {\n}\n", "zone": "c2VjcmV0"}
+    held.parts["configmaps"] = [{"kind": "ConfigMap", "metadata": metadata, "data": data}]
+    (found,) = read(Stub(held)).all("corefiles")
+    assert (found["text"], found["keys"]) == (".:53 {\n}\n", ["Corefile", "zone"])
+    assert "c2VjcmV0" not in str(found)
+    assert read(Stub(held, "configmaps")).why_missing("corefiles") == "cannot get configmaps in namespace kube-system"

@@ -51,7 +51,7 @@ def state(look: Look, certificates: t.Iterable[t.Mapping[str, t.Any]]) -> dict[s
         "sources": {_label(body): body["keys"] for part in ("secrets", "configmaps") for body in facts.all(part)},
         "dns": {
             "service": asdict(look.after.dns) if look.after.dns else None,
-            "configuration": {_label(body): digest(body.get("text")) for body in facts.all("corefile")},
+            "configuration": {_label(body): digest(body.get("text")) for body in facts.all("corefiles")},
             "servers": {_label(body): _workload(body) for body in facts.all("dns_deployments")},
         },
     }
