@@ -71,6 +71,7 @@ KEYS = Path(tempfile.mkdtemp(prefix="bench-"))
 OURS = Side(
     "plumbline", ("bench-ours", "bench-ours-ca"), ("plumbline.kubernetes.site", "--extra-vars", f"@{HERE / 'ours.yml'}")
 )
+ROTATION = Side("rotation", OURS.namespaces, ("plumbline.kubernetes.rotate_certificates", *OURS.arguments[1:]))
 PEER = Side("kubernetes.core", ("bench-peer",), (str(HERE / "peer.yml"), "--extra-vars", f"peer_keys={KEYS}"))
 
 
@@ -167,6 +168,20 @@ def count_requests(bench: Bench) -> dict[tuple[str, str], Counter[str]]:
     return counts
 
 
+def rotation(bench: Bench, rounds: int) -> None:
+    """A certificate is replaced, beside a roll-out of the same pods that nobody does anything besides."""
+    bench.clear()
+    bench.play(OURS)
+    found: dict[str, list[float]] = {"rotate_certificates": [], "its roll-out alone": []}
+    for number in range(rounds):
+        took = bench.play(ROTATION).seconds, waits.restart(OURS.namespaces[0], "my-nginx")
+        for name, seconds in zip(found, took, strict=True):
+            found[name].append(seconds)
+            say(f"  round {number + 1}/{rounds} {name:20} {seconds:6.2f} s")
+    ours, bound = (statistics.median(seconds) for seconds in found.values())
+    print(f"\nrotate_certificates: {ours:.2f} s, {ours / bound:.2f} of the {bound:.2f} s that its roll-out alone takes")
+
+
 def startup(bench: Bench) -> None:
     """Cost of one more task: the slope between one and eleven of them."""
     print("\ntask cost (one more task in a play)")
@@ -210,6 +225,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parts: dict[str, t.Callable[[Bench, int], None]] = {
         "sites": sites,
+        "rotation": rotation,
         "startup": lambda bench, _rounds: startup(bench),
         "overshoot": lambda bench, rounds: overshoot(bench, 3 * rounds),
     }

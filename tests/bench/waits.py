@@ -1,10 +1,10 @@
 # Copyright (c) 2026 The plumbline.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How long after a state was reached our waits return.
+"""How long after a state was reached our waits return, and how long a roll-out takes that nobody does anything besides.
 
-The modules run in this process; the moment at which the state is reached is told by a watch of the `kubernetes`
-library, which shares no code with ours.
+The modules run in this process; the moment at which a state is reached is told by a watch of the `kubernetes` library,
+which shares no code with ours.
 """
 
 from __future__ import annotations
@@ -77,20 +77,33 @@ def _overshoot(reached: t.Callable[[threading.Event], float], act: Action) -> fl
     return returned - moment[0]
 
 
-class _RollOut:
-    """The state of the Deployment and of all pods of the namespace, as two watches tell it."""
+def restart(namespace: str, name: str) -> float:
+    """Seconds from the request to restart a Deployment, the only one of its namespace, to the end of its roll-out."""
+    roll_out = _RollOut(namespace)
+    roll_out.follow()
+    stamp = {"kubectl.kubernetes.io/restartedAt": str(time.time())}
+    patch = {"spec": {"template": {"metadata": {"annotations": stamp}}}}
+    began = time.monotonic()
+    client.AppsV1Api().patch_namespaced_deployment(name, namespace, patch)
+    return roll_out.wait() - began
 
-    def __init__(self) -> None:
+
+class _RollOut:
+    """The state of the Deployment and of all pods of a namespace, as two watches tell it."""
+
+    def __init__(self, namespace: str = NAMESPACE) -> None:
+        self._namespace = namespace
         self._apps, self._core = client.AppsV1Api(), client.CoreV1Api()
-        found = self._apps.list_namespaced_deployment(NAMESPACE).items
+        found = self._apps.list_namespaced_deployment(namespace).items
         self._generation = found[0].metadata.generation if found else 0
-        self._pods = {item.metadata.name for item in self._core.list_namespaced_pod(NAMESPACE).items}
+        self._pods = {item.metadata.name for item in self._core.list_namespaced_pod(namespace).items}
         self._deployment: t.Any = None
         self._lock, self._done = threading.Lock(), threading.Event()
         self._moment = 0.0
 
     def wait(self) -> float:
-        self._done.wait(120)
+        if not self._done.wait(120):
+            raise SystemExit(f"the roll-out in namespace {self._namespace} does not end")
         return self._moment
 
     def follow(self) -> None:
@@ -99,7 +112,7 @@ class _RollOut:
             threading.Thread(target=self._follow, args=(call,), daemon=True).start()
 
     def _follow(self, call: t.Callable[..., t.Any]) -> None:
-        for event in watch.Watch().stream(call, NAMESPACE, timeout_seconds=120):
+        for event in watch.Watch().stream(call, self._namespace, timeout_seconds=120):
             with self._lock:
                 self._take(event["type"], event["object"])
                 if not self._done.is_set() and self._complete():
