@@ -26,7 +26,7 @@ def gates(bench: Bench, behind: Behind, pod: Body) -> Finding | None:
     """WL-09: the containers are ready, and a readiness gate is not set."""
     if not is_true(pod, "ContainersReady") or is_true(pod, "Ready"):
         return None
-    if behind.since(condition(pod, "ContainersReady").get("lastTransitionTime")) < START:
+    if behind.served and behind.since(condition(pod, "ContainersReady").get("lastTransitionTime")) < START:
         return None
     gates = [gate["conditionType"] for gate in pod["spec"].get("readinessGates") or []]
     absent, false = (
@@ -91,7 +91,7 @@ def _unready(bench: Bench, behind: Behind, pod: Body, spec: Body, text: str, run
     cause = hint(_PROBE_HINTS, text)
     if port and declared and port not in declared and "status" not in text:
         cause = f"the probe asks port {port}, the container declares {short(declared)}"
-    if running < _STARTING:
+    if running < _STARTING and "status" not in text:
         cause += f"; it runs for {running:.0f} s only, and may be on its way"
     return accuse(
         bench,
@@ -150,7 +150,7 @@ def _dead(bench: Bench, pod: Body, port: ServicePort, number: int) -> list[Findi
     if number not in declared or number in {asked_port for asked_port, _spec in probed}:
         return []
     how = (
-        f"its readiness probe asks {short([asked(spec['readinessProbe'], spec) for _port, spec in probed])}"
+        f"its readiness probe asks for {short([asked(spec['readinessProbe'], spec) for _port, spec in probed])}"
         if probed
         else ""
     )
