@@ -6,14 +6,6 @@
 
 from __future__ import annotations
 
-import sys
-import typing as t
-
-from ansible import constants as C
-from ansible.plugins.callback import CallbackBase
-
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.report.lines import Line, Style, ended, judged
-
 DOCUMENTATION = r"""
 name: checks
 type: notification
@@ -37,6 +29,14 @@ EXAMPLES = r"""
 [defaults]
 callbacks_enabled = plumbline.kubernetes.checks
 """
+
+import sys
+import typing as t
+
+from ansible import constants as C
+from ansible.plugins.callback import CallbackBase
+
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.report.lines import Line, Style, ended, judged
 
 PREFIX = "plumbline.kubernetes."
 JUDGES = {
