@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit molecule bench cluster venv clean distclean
+.PHONY: help demo test lint unit molecule faults bench cluster venv clean distclean
 
 BED := tests/kind/bed
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/plumbline
@@ -31,6 +31,9 @@ unit: venv ## Run the unit tests
 
 molecule: cluster ## Run the scenarios on the real cluster, or one: SCENARIO=<name>
 	@tests/scenarios.sh $(SCENARIO)
+
+faults: cluster ## Break the real cluster in every known way, and see whether the right cause is named
+	@PYTHONPATH=$(ANSIBLE_COLLECTIONS_PATH) python tests/faults/run.py --inventory $(PLUMBLINE_INVENTORY) --record tests/faults/recorded $(CASES)
 
 bench: cluster ## Measure our modules beside kubernetes.core on the cluster
 	@python tests/bench/bench.py

@@ -16,6 +16,8 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube import k
 
 # Seconds after which a container that is not ready is no longer said to be starting.
 START = 32
+# Seconds after which a pod that fits on no node is no longer said to wait for room.
+SCHEDULE = 22
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,24 @@ def _bad_replica(bed: Bed) -> None:
     bed.until(lambda: len(bed.ready_addresses()) == 3, "three endpoints")
 
 
+@case("F10-all-at-once", "workload", words="all 2 pods away at once")
+def _all_at_once(bed: Bed) -> None:
+    strategy = {"rollingUpdate": {"maxUnavailable": "100%", "maxSurge": 0}}
+    bed.change(kinds.DEPLOYMENT, NAME, {"spec": {"progressDeadlineSeconds": 600, "strategy": strategy}})
+    image = {"image": bed.images["nginx"], "imagePullPolicy": "IfNotPresent"}
+    bed.template({"initContainers": [{"name": "wait", "command": ["sleep", "600"], **image}]})
+    bed.until(lambda: [p["status"]["phase"] for p in bed.pods()] == ["Pending", "Pending"], "new pods alone")
+
+
+@case("F12-pod-security", "admission", words="PodSecurity")
+def _pod_security(bed: Bed) -> None:
+    label = "pod-security.kubernetes.io/enforce"
+    bed.undo.append(lambda: bed.change(kinds.NAMESPACE, bed.namespace, {"metadata": {"labels": {label: None}}}))
+    bed.change(kinds.NAMESPACE, bed.namespace, {"metadata": {"labels": {label: "restricted"}}})
+    bed.born()
+    bed.until(lambda: not bed.pods(), "no pods")
+
+
 @case("F12-quota", "admission", words="quota")
 def _quota(bed: Bed) -> None:
     bed.extra(kinds.RESOURCE_QUOTA, bed.meta("ResourceQuota", "none", spec={"hard": {"pods": "0"}}))
@@ -133,6 +153,23 @@ def _paused(bed: Bed) -> None:
 def _zero(bed: Bed) -> None:
     bed.change(kinds.DEPLOYMENT, NAME, {"spec": {"replicas": 0}})
     bed.until(lambda: not bed.pods(), "no pods")
+
+
+@case("X5-deadlock", "workload", words="no node is left for its new pod")
+def _deadlock(bed: Bed) -> None:
+    term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"run": NAME}}}
+    bed.born(affinity={"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}})
+    bed.until(bed.settled, "ready pods")
+    bed.template({"containers": [{"name": "nginx", "env": [{"name": "NEXT", "value": "1"}]}]})
+    bed.until(lambda: any(p["status"]["phase"] == "Pending" for p in bed.pods()), "a pending pod")
+    time.sleep(SCHEDULE)
+
+
+@case("X6-secret-deleted", "source/Secret/nginxsecret", words="nginxsecret")
+def _secret_deleted(bed: Bed) -> None:
+    bed.cluster.delete(kinds.SECRET, "nginxsecret", bed.namespace)
+    bed.cluster.delete(kinds.POD, bed.pods()[0]["metadata"]["name"], bed.namespace)
+    bed.until(lambda: len(bed.pods()) == 2 and bed.waiting("ContainerCreating")(), "a container in creation")
 
 
 # ----- the Service

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ast
+import gzip
 import json
 import os
 import re
@@ -29,6 +30,7 @@ BIN = Path(sys.executable).parent
 FQCN = "plumbline.kubernetes"
 
 MODULES = sorted(path for path in ROOT.glob("plugins/modules/*.py"))
+CALLBACKS = sorted(ROOT.glob("plugins/callback/*.py"))
 ROLES = sorted(path for path in ROOT.glob("roles/*") if path.is_dir())
 PLAYBOOKS = sorted(ROOT.glob("playbooks/*.yml"))
 
@@ -36,7 +38,7 @@ PLAYBOOKS = sorted(ROOT.glob("playbooks/*.yml"))
 LOCAL = {"report"}
 
 # Judges never change anything; in check mode they judge nothing either, and say what they would do.
-JUDGES = {"verify", "verify_dns", "verify_endpoints", "verify_environment", "verify_http"}
+JUDGES = {"diagnose", "verify", "verify_dns", "verify_endpoints", "verify_environment", "verify_http"}
 
 
 def load(path: Path) -> t.Any:
@@ -96,7 +98,7 @@ def test_module_is_documented(path: Path) -> None:
 @named(MODULES)
 def test_check_mode_is_what_its_kind_promises(path: Path) -> None:
     support = module_documents(path)["DOCUMENTATION"]["attributes"]["check_mode"]["support"]
-    assert support == ("partial" if path.stem in JUDGES else "full")
+    assert support == ("partial" if path.stem in (*JUDGES, "remediate") else "full")
 
 
 def test_action_group_has_every_module_and_extends_kubernetes_core() -> None:
@@ -130,7 +132,8 @@ def test_modules_reach_no_private_code_of_other_collections() -> None:
 
 @named(ROLES)
 def test_role_defaults_equal_its_argument_specs(path: Path) -> None:
-    options = load(path / "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    entries = load(path / "meta/argument_specs.yml")["argument_specs"].values()
+    options = {name: option for entry in entries for name, option in entry["options"].items()}
     specified = {name: option["default"] for name, option in options.items() if "default" in option}
     defaults_file = path / "defaults/main.yml"
     assert (load(defaults_file) or {} if defaults_file.exists() else {}) == specified
@@ -188,6 +191,11 @@ def test_every_file_names_its_licence() -> None:
     assert not bare
 
 
+def text_of(path: Path) -> str:
+    """What a file says, also a packed one."""
+    return gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text()
+
+
 def test_nothing_names_the_machine_it_was_written_on() -> None:
     """No absolute path of a developer's machine, and no host of a private index."""
     secret = re.compile("|".join(["/wo" + "rk/", "/ro" + "ot/", "/home/" + r"\w", r"\bpy" + r"pi\.\w+\.internal"]))
@@ -195,7 +203,7 @@ def test_nothing_names_the_machine_it_was_written_on() -> None:
         f"{name}:{number}: {line.strip()}"
         for name in tracked_files()
         if not name.startswith("tests/kind/go/") or not name.endswith("go.sum")
-        for number, line in enumerate((ROOT / name).read_text().splitlines(), 1)
+        for number, line in enumerate(text_of(ROOT / name).splitlines(), 1)
         if secret.search(line)
     ]
     assert not found, "\n".join(found)
@@ -278,6 +286,7 @@ def test_installed_collection_is_usable(built: Path, tmp_path: Path) -> None:
         return ran.stdout
 
     assert sorted(documented("module")) == [f"{FQCN}.{path.stem}" for path in MODULES]
+    assert sorted(documented("callback")) == [f"{FQCN}.{path.stem}" for path in CALLBACKS]
     assert sorted(documented("role")) == [f"{FQCN}.{path.name}" for path in ROLES]
     listed = subprocess.run(
         [BIN / "ansible-playbook", "--list-tasks", "-i", "localhost,", f"{FQCN}.verify"],

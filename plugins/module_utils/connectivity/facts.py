@@ -32,6 +32,7 @@ _METADATA = (
 # The one annotation that stays: which ReplicaSet is the present one of a Deployment.
 _ANNOTATIONS = ("deployment.kubernetes.io/revision",)
 _CONTAINER_LISTS = ("containers", "initContainers", "ephemeralContainers")
+_NODE_STATUS = ("conditions", "addresses", "allocatable")
 _CONTAINER = (
     "name",
     "image",
@@ -95,6 +96,9 @@ def reduced(body: Body) -> dict[str, t.Any]:
     for key in ("spec", "status"):
         if isinstance(body.get(key), dict):
             plain[key] = _spec(body[key])
+    if kind == "Node":
+        # What it is made of, and the images that it holds, are long and of no use.
+        plain["status"] = {key: plain["status"][key] for key in _NODE_STATUS if key in plain.get("status", {})}
     # Objects without spec: events, roles and their bindings.
     for key in (
         "involvedObject",

@@ -40,6 +40,7 @@ _STARTING = timedelta(seconds=30)
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
 # Agents that do the work of kube-proxy where that is switched off.
 _REPLACEMENTS = ("anetd", "antrea-agent", "calico-node", "cilium", "kube-router", "ovnkube-node")
+_REPELLING = ("NoSchedule", "NoExecute")
 # Directories that agents of a pod network share with the kubelet's runtime.
 _CNI = ("/etc/cni", "/opt/cni", "/var/lib/cni", "/run/cni", "/var/run/cni")
 # Nodes without agents of their own: of labels with these values.
@@ -205,9 +206,15 @@ def _is_of(item: Body, body: Body) -> bool:
 
 
 def _is_meant_for(body: Body, node: Body) -> bool:
-    """Whether a DaemonSet wants a pod on a node, as far as labels say; with an affinity that is not worked out."""
+    """Whether a DaemonSet wants a pod on a node, as far as labels and taints say; an affinity is not worked out."""
     spec = body["spec"]["template"]["spec"]
-    return not spec.get("affinity") and (spec.get("nodeSelector") or {}).items() <= _labels(node).items()
+    taints = [item for item in (node.get("spec") or {}).get("taints") or [] if item.get("effect") in _REPELLING]
+    tolerated = [item.get("key") for item in spec.get("tolerations") or []]
+    return (
+        not spec.get("affinity")
+        and (spec.get("nodeSelector") or {}).items() <= _labels(node).items()
+        and all(None in tolerated or taint["key"] in tolerated for taint in taints)
+    )
 
 
 def _by_node(pods: t.Iterable[Pod]) -> dict[str, list[Pod]]:
@@ -260,6 +267,8 @@ def _controller(look: Look) -> list[Finding]:
     service, after = look.service, look.after
     if not service.selector or service.external or after.why_missing("pods") or after.why_missing("endpointslices"):
         return []
+    if service.created is not None and look.now - service.created < _LAG:
+        return []
     ready = {endpoint.pod_uid for endpoint in after.endpoints if endpoint.ready}
     late = [
         one.name
@@ -267,6 +276,7 @@ def _controller(look: Look) -> list[Finding]:
         if one.turned is not None
         and look.now - one.turned > _LAG
         and not one.terminating
+        and any(one.address(family) for family in service.families)
         and is_ready_endpoint(one, service) != (one.uid in ready)
     ]
     managers = [pod(body) for body in look.facts.all("dns_pods") if _manages(body)]

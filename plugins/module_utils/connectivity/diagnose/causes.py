@@ -166,25 +166,27 @@ class _Court:
     def _infer(self, left: list[Symptom]) -> None:
         """The fewest parts whose failure explains what is left, likeliest first."""
         while left:
-            scores: dict[str, tuple[int, float]] = {}
-            for symptom in left:
-                for place, suspect in enumerate(symptom.suspects):
-                    count, places = scores.get(suspect, (0, 0.0))
-                    scores[suspect] = (count + 1, places + place)
-            order = sorted(scores, key=lambda s: (-scores[s][0], scores[s][1] / scores[s][0], rank(s)))
-            if not order:
+            candidates = {suspect for symptom in left for suspect in symptom.suspects}
+            if not candidates:
                 for symptom in left:
                     self._unexplained(symptom)
                 return
-            best = order[0]
-            mine = [symptom for symptom in left if best in symptom.suspects]
-            left = [symptom for symptom in left if best not in symptom.suspects]
-            self._convict(best, mine)
+            ways = [(symptom, self._ways(symptom, candidates)) for symptom in left]
+            best = min(candidates, key=lambda candidate: _order(candidate, ways))
+            self._convict(best, [symptom for symptom, places in ways if best in places])
+            left = [symptom for symptom, places in ways if best not in places]
+
+    def _ways(self, symptom: Symptom, candidates: set[str]) -> dict[str, int]:
+        """What could explain a symptom, with its place by likelihood: the suspects, then what they rest on."""
+        places = {suspect: place for place, suspect in enumerate(symptom.suspects)}
+        for suspect in symptom.suspects:
+            for other in self.world.above(suspect, candidates, self.evidence.good):
+                places.setdefault(other, len(symptom.suspects))
+        return places
 
     def _convict(self, component: str, symptoms: t.Sequence[Symptom]) -> None:
-        others = set.intersection(*(set(symptom.suspects) for symptom in symptoms)) - {component}
         first = symptoms[0].finding
-        rival = min(others, key=lambda s: (symptoms[0].suspects.index(s), s)) if others else ""
+        rival = _rival(component, symptoms)
         cause = Cause(
             id=first.id,
             status=FAIL if any(symptom.finding.status == FAIL for symptom in symptoms) else WARN,
@@ -220,6 +222,22 @@ class _Court:
             alike = cause.title if not instance_of(component) else ""
             groups.setdefault((cause.id, kind_of(component), alike), []).append(cause)
         return [_merge(causes) for causes in groups.values()]
+
+
+def _order(candidate: str, ways: t.Sequence[tuple[Symptom, dict[str, int]]]) -> tuple[int, float, int, str]:
+    """What explains most comes first, then what is likelier, then what comes first by causality."""
+    places = [known[candidate] for _symptom, known in ways if candidate in known]
+    return -len(places), sum(places) / len(places), rank(candidate), candidate
+
+
+def _rival(component: str, symptoms: t.Sequence[Symptom]) -> str:
+    """Another suspect that explains all of it, else one of a kind that does, e.g. each pod's application."""
+    others = set.intersection(*(set(symptom.suspects) for symptom in symptoms)) - {component}
+    suspects = symptoms[0].suspects
+    if others:
+        return min(others, key=suspects.index)
+    kinds = set.intersection(*({kind_of(suspect) for suspect in symptom.suspects} for symptom in symptoms))
+    return next((suspect for suspect in suspects if kind_of(suspect) in kinds - {kind_of(component)}), "")
 
 
 def _merge(causes: t.Sequence[Cause]) -> Cause:

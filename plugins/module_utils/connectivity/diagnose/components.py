@@ -74,7 +74,7 @@ _RESTS_ON: dict[str, tuple[str, ...]] = {
     "dns/servers": ("dns/corefile", "dns/rights"),
     "dns/server": ("dns/servers", "node/@node", "network/@node"),
     "dns": ("service", "dns/service", "dns/servers", "policy/*", "proxies"),
-    "resolver": ("dns",),
+    "resolver": ("dns", "proxy/{}"),
     "certificate": ("source/*",),
     "served": ("certificate", "source/*", "answer/*"),
     "content": ("source/*",),

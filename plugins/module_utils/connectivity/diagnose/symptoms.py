@@ -243,7 +243,7 @@ class Evidence:
         if finding.id == "DN-16":
             return [Symptom(finding, self._left((f"dns/server/{finding.field.partition(' ')[0]}",)), finding.message)]
         servers = [found for probe, found in look.seen("dns") if probe.endpoint]
-        if servers and not any(found.ok for found in servers):
+        if not any(found.ok for found in servers):
             return [Symptom(finding, ("dns/servers",), finding.message)]
         if not servers:  # there is none behind the Service
             return [Symptom(finding, ("dns/servers", "dns/service"), finding.message)]

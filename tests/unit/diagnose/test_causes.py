@@ -1,0 +1,184 @@
+# Copyright (c) 2026 The plumbline.kubernetes authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Faults that a cluster cannot be brought into quickly: what is broken is known, so the cause must be just that."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import replace
+
+import pytest
+
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.checks import judge
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose.causes import Cause, diagnose
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.look import Look, Observation
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.scope import Probe
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.snapshot import Node, Snapshot
+from ansible_collections.plumbline.kubernetes.tests.unit.connectivity import builders as b
+
+Rule = t.Callable[[Probe], str]
+NODES = ("node-1", "node-2", "node-3")
+
+
+def causes(rule: Rule, before: Snapshot | None = None) -> tuple[Cause, ...]:
+    """The causes where each probe fails in the way that `rule` says, or is answered where it says nothing."""
+    look = looking(rule, before)
+    return diagnose(look, judge(look))
+
+
+def looking(rule: Rule, before: Snapshot | None = None) -> Look:
+    def broken(probe: Probe, good: Observation) -> Observation:
+        kind = rule(probe)
+        if not kind:
+            return good
+        count = int(probe.task.get("repeat") or 1)
+        return replace(b.failing(kind), value={"classes": {kind: count}})
+
+    return b.look(before, b.question(causes=True), broken)
+
+
+def on(probe: Probe) -> str:
+    return probe.vantage.node
+
+
+def home(probe: Probe) -> str:
+    """The node of the pod that is asked."""
+    return probe.endpoint.node if probe.endpoint else probe.node
+
+
+def of_service(probe: Probe) -> bool:
+    return probe.purpose in ("cluster_ip", "name", "node_port")
+
+
+def proxy_of_one_node(probe: Probe) -> str:
+    """Its rules are gone: no cluster IP, and so no DNS."""
+    through = (
+        of_service(probe)
+        or probe.purpose in ("api_server", "resolve")
+        or (probe.purpose == "dns" and probe.endpoint is None)
+    )
+    return "timeout" if through and on(probe) == "node-2" else ""
+
+
+def rules_of_one_service(probe: Probe) -> str:
+    """One node's proxy does not know this Service; it knows all others."""
+    return "refused" if of_service(probe) and on(probe) == "node-3" else ""
+
+
+def no_proxy_knows_it(probe: Probe) -> str:
+    return "timeout" if of_service(probe) else ""
+
+
+def one_application(probe: Probe) -> str:
+    return "refused" if probe.purpose == "direct" and home(probe) == "node-1" else ""
+
+
+def nobody_listens(probe: Probe) -> str:
+    return "refused" if probe.purpose in ("direct", "cluster_ip", "name") else ""
+
+
+def node_is_cut_off(probe: Probe) -> str:
+    """Nothing passes between node-2 and the others."""
+    ends = {on(probe), home(probe)}
+    return "timeout" if probe.purpose == "direct" and "node-2" in ends and len(ends) == 2 else ""
+
+
+def one_link(probe: Probe) -> str:
+    return "timeout" if probe.purpose == "direct" and (on(probe), home(probe)) == ("node-1", "node-2") else ""
+
+
+def one_dns_server(probe: Probe) -> str:
+    asked = probe.endpoint.pod if probe.purpose == "dns" and probe.endpoint else ""
+    return "timeout" if asked == "coredns-3" else ""
+
+
+def all_dns_servers(probe: Probe) -> str:
+    if probe.purpose in ("dns", "resolve"):
+        return "timeout" if probe.purpose == "dns" else "name"
+    return "name" if probe.purpose == "name" else ""
+
+
+def dns_service(probe: Probe) -> str:
+    """Its cluster IP leads nowhere; the servers answer by themselves."""
+    if probe.purpose == "dns":
+        return "" if probe.endpoint else "timeout"
+    return "name" if probe.purpose in ("resolve", "name") else ""
+
+
+def resolver_of_one_node(probe: Probe) -> str:
+    return "name" if probe.purpose in ("resolve", "name") and on(probe) == "node-1" else ""
+
+
+SINGLE: dict[Rule, str] = {
+    proxy_of_one_node: "proxy/node-2",
+    rules_of_one_service: "proxy/node-3",
+    no_proxy_knows_it: "proxies",
+    one_application: "answer/web-1/80",
+    nobody_listens: "port/80",
+    node_is_cut_off: "network/node-2",
+    one_link: "between/node-1/node-2",
+    one_dns_server: "dns/server/coredns-3",
+    all_dns_servers: "dns/servers",
+    dns_service: "dns/service",
+    resolver_of_one_node: "resolver/node-1",
+}
+
+
+def test_a_healthy_service_has_no_cause() -> None:
+    assert causes(lambda _probe: "") == ()
+
+
+@pytest.mark.parametrize(("rule", "component"), SINGLE.items(), ids=lambda item: getattr(item, "__name__", None))
+def test_one_broken_part_is_the_one_cause(rule: Rule, component: str) -> None:
+    found = causes(rule)
+    assert [cause.component for cause in found] == [component]
+    assert found[0].consequences
+    assert found[0].confidence in ("likely", "possible")
+    assert component.rpartition("/")[2] in found[0].title or "/" not in component or component.startswith("dns/")
+
+
+def test_every_complaint_is_explained_once() -> None:
+    for rule in SINGLE:
+        look = looking(rule)
+        complaints = [finding for finding in judge(look) if finding.complains]
+        explained = [finding.key for cause in diagnose(look, complaints) for finding in cause.consequences]
+        assert sorted(explained) == sorted({finding.key for finding in complaints}), rule.__name__
+
+
+TOGETHER = [
+    (one_application, one_dns_server, ["answer/web-1/80", "dns/server/coredns-3"]),
+    (rules_of_one_service, one_dns_server, ["proxy/node-3", "dns/server/coredns-3"]),
+    (one_application, rules_of_one_service, ["answer/web-1/80", "proxy/node-3"]),
+    (node_is_cut_off, one_dns_server, ["network/node-2", "dns/server/coredns-3"]),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "components"), TOGETHER)
+def test_two_broken_parts_are_two_causes_in_causal_order(first: Rule, second: Rule, components: list[str]) -> None:
+    found = causes(lambda probe: first(probe) or second(probe))
+    assert [cause.component for cause in found] == components
+
+
+def test_a_node_that_is_not_ready_explains_what_happens_there() -> None:
+    nodes = tuple(replace(node, ready=node.name != "node-2") for node in b.NODES)
+    found = causes(lambda probe: "timeout" if home(probe) == "node-2" else "", b.snapshot(nodes=nodes))
+    assert found[0].component in ("node/node-2", "network/node-2", "answer/web-2/80")
+
+
+def test_a_cause_names_its_rival_and_what_would_tell_them_apart() -> None:
+    found = causes(nobody_listens)
+    assert found[0].second[0]
+    assert "proc/net/tcp" in found[0].second[1]
+    assert found[0].confidence == "possible"
+
+
+def test_a_cause_is_safe_to_print() -> None:
+    hostile = Node("node-1\x1b[31m", addresses=("172.18.0.1",))
+    nodes = (hostile, *b.NODES[1:])
+    found = causes(
+        lambda probe: "timeout" if of_service(probe) and "\x1b" in on(probe) else "", b.snapshot(nodes=nodes)
+    )
+    assert found
+    assert "\x1b" not in str(found[0].as_dict())
