@@ -184,7 +184,13 @@ def parts(**changes: t.Iterable[Body]) -> dict[str, tuple[Body, ...]]:
         "dns_deployments": (dns_deployment(),),
         "dns_daemonsets": (
             daemon_set("kube-proxy", "kube-proxy", hostNetwork=True),
-            daemon_set("kindnet", "kindnet-cni", hostNetwork=True, volumes=[host_path]),
+            daemon_set(
+                "kindnet",
+                "kindnet-cni",
+                hostNetwork=True,
+                volumes=[host_path],
+                tolerations=[{"operator": "Exists", "effect": "NoSchedule"}],
+            ),
         ),
         "dns_pods": (*(make(name) for make in (proxy, agent) for name in NODES), coredns(1), coredns(2)),
         "corefiles": (corefile(),),

@@ -29,6 +29,7 @@ from ansible_collections.plumbline.kubernetes.tests.unit.connectivity.builders i
     look,
     pod,
     question,
+    service,
     snapshot,
 )
 
@@ -109,6 +110,17 @@ HEALTHY: dict[str, Facts] = {
     ),
     "a Windows node": b.facts(nodes=(*NODES, WINDOWS)),
     "a new node": b.facts(nodes=(*NODES, NEW)),
+    "an agent that a taint keeps away": b.facts(
+        nodes=(NODES[0], b.node("node-2", taints=[{"key": "gpu", "effect": "NoSchedule"}]), NODES[2]),
+        dns_pods=agents(DNS, agent=None),
+        dns_daemonsets=(
+            b.parts()["dns_daemonsets"][0],
+            b.daemon_set(
+                "kindnet", "kindnet-cni", hostNetwork=True, volumes=[{"hostPath": {"path": "/opt/cni/bin"}}],
+                tolerations=[{"key": "node-role.kubernetes.io/control-plane"}],
+            ),
+        ),
+    ),
     "a node that joins": b.facts(nodes=(*NODES, JOINING)),
     "another DNS": b.facts(dns_pods=agents(()), dns_deployments=(), corefiles=(), dns_role=(), dns_role_binding=()),
     "targets by name": b.facts(dns_services=(b.dns_service(target="dns"),)),
@@ -137,7 +149,8 @@ def test_healthy_is_silent(facts: Facts) -> None:
 
 def test_each_check_speaks_of_a_healthy_cluster() -> None:
     catalogue = {check for check, _title, _rights in infrastructure.CHECKS}
-    assert {finding.id for finding in judged(b.facts()) if finding.status == PASS} == catalogue
+    old = snapshot(of=service(created=NOON - timedelta(hours=1)))
+    assert {finding.id for finding in judged(b.facts(), old) if finding.status == PASS} == catalogue
 
 
 @pytest.mark.parametrize("part", ["dns_pods", "dns_daemonsets", "nodes", "dns_services", "dns_role", "corefiles"])
@@ -180,6 +193,13 @@ def test_what_may_not_be_read_is_skipped(part: str) -> None:
         pytest.param(
             b.facts(dns_pods=agents(DNS, agent=b.agent("node-2", ready=False))),
             [("IN-09", WARN, "network/node-2")], id="the network's agent is not ready",
+        ),
+        pytest.param(
+            b.facts(
+                nodes=(NODES[0], b.node("node-2", taints=[{"key": "gpu", "effect": "NoSchedule"}]), NODES[2]),
+                dns_pods=agents(DNS, agent=None),
+            ),
+            [("IN-09", WARN, "network/node-2")], id="the network's agent is missing, whatever taint there is",
         ),
         pytest.param(
             b.facts({}, dns_deployments=(b.dns_deployment(0),), dns_pods=agents(())),
@@ -284,13 +304,24 @@ def test_fixes(facts: Facts, fix: str) -> None:
 def test_the_endpoint_slices_follow_the_pods(seconds: int, ready: bool, listed: bool, expected: str) -> None:
     second = pod(2, ready=ready, turned=NOON - timedelta(seconds=seconds))
     ends = [endpoint(pod(1)), endpoint(second)] if listed else [endpoint(pod(1))]
-    seen = snapshot([pod(1), second], endpoints=tuple(ends))
+    seen = snapshot([pod(1), second], service(created=NOON - timedelta(hours=1)), endpoints=tuple(ends))
     assert [f.status for f in judged(b.facts(), seen) if f.id == "IN-10"] == [expected]
 
 
+@pytest.mark.parametrize(
+    "of",
+    [service(created=NOON), service(created=NOON - timedelta(hours=1), families=("IPv6",))],
+    ids=["a new Service", "pods without an address of the family"],
+)
+def test_a_pod_that_cannot_be_an_endpoint_yet_is_not_late(of: t.Any) -> None:
+    seen = snapshot([pod(1, turned=NOON - timedelta(hours=1))], of, endpoints=())
+    assert [f for f in judged(b.facts(), seen) if f.id == "IN-10" and f.complains] == []
+
+
 def test_controllers_that_are_dead_are_a_warning_as_long_as_nothing_lags() -> None:
+    old = snapshot(of=service(created=NOON - timedelta(hours=1)))
     dead = b.pod("kcm", "node-1", "kube-controller-manager", "Node node-1", {}, waiting="CrashLoopBackOff")
-    assert complaints(b.facts(dns_pods=(*agents(DNS), dead))) == [("IN-10", WARN, "controller")]
+    assert complaints(b.facts(dns_pods=(*agents(DNS), dead)), old) == [("IN-10", WARN, "controller")]
 
 
 # ----- Corefiles
