@@ -114,7 +114,10 @@ def endpoints(topology: Json) -> list[EndpointRow]:
     many = len({edge["client"] for edges in by_end.values() for edge in edges})
     rows = []
     for endpoint in topology["endpoints"]:
-        direct = way(by_end.get(endpoint["pod"] or endpoint["address"], []))
+        address = endpoint["address"]
+        mine = by_end.get(endpoint["pod"] or address, [])
+        # A pod of two families has two endpoints.
+        direct = way([edge for edge in mine if edge["target"].startswith((f"{address}:", f"[{address}]:"))])
         reason = pods.get(endpoint["pod"], {}).get("reason", "")
         rows.append(EndpointRow(endpoint, reason, direct, _silent_to(direct, many)))
     behind = {endpoint["pod"] for endpoint in topology["endpoints"]}

@@ -20,6 +20,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.report.pictur
     picture,
 )
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.report.ways import clients, endpoints
+from ansible_collections.plumbline.kubernetes.tests.unit.connectivity.builders import look, question, service, snapshot
 from ansible_collections.plumbline.kubernetes.tests.unit.report import samples
 
 SAMPLES = {"healthy": samples.healthy, "broken": samples.broken, "empty": samples.empty, "many": samples.unready}
@@ -124,6 +125,38 @@ def test_rows_begin_with_what_is_not_good() -> None:
     partial = ways["node-1"]["Cluster IP"]
     assert partial
     assert (partial.status, partial.answered, partial.total, partial.faults) == ("partial", 12, 21, "9 refused")
+
+
+def test_a_pod_of_two_families_has_two_rows() -> None:
+    found = samples.healthy()
+    topology = found["topology"]
+    topology["endpoints"].append({**topology["endpoints"][0], "address": "fd00::5"})
+    refused = {"by": "direct", "target": "[fd00::5]:80", "status": "failed", "classes": {"refused": 1}}
+    topology["edges"].append({**topology["edges"][0], **refused, "to": topology["endpoints"][0]["pod"]})
+    shown = seen(found).topology
+    assert shown
+    rows = {row.endpoint["address"]: row.direct for row in endpoints(shown)}
+    assert {address: direct.status for address, direct in rows.items() if direct} == {
+        "fd00::5": "failed",
+        "10.244.1.5": "ok",
+        "10.244.2.5": "ok",
+    }
+
+
+EXTERNAL = service(type="ExternalName", cluster_ips=(), external_name="example.org", selector=(), ports=())
+KINDS = {
+    "headless": look(snapshot(of=service(cluster_ips=(), headless=True))),
+    "external": look(snapshot([], of=EXTERNAL)),
+    "variables only": look(asked=question(layers=("environment",))),
+    "no nodes": look(snapshot(nodes=())),
+    "nobody delivered": look(broken=lambda _probe, _good: None),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_of_look_can_be_drawn(name: str) -> None:
+    shown = drawn(samples.write(KINDS[name]))
+    assert [box.kind for box in shown.boxes].count("service") == 1
 
 
 @pytest.mark.parametrize(
