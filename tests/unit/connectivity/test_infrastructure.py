@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import corefile
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.checks import infrastructure
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.checks import dns, infrastructure
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.facts import Facts
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import (
     FAIL,
@@ -399,3 +399,16 @@ def test_ports_and_domains() -> None:
 def test_the_domain_of_the_clients_counts() -> None:
     found = judged(b.facts(), domain="corp.local")
     assert [f.message for f in found if f.id == "DN-18" and f.status == FAIL]
+
+
+@pytest.mark.parametrize(
+    ("facts", "component"),
+    [
+        (b.facts(), "dns/service"),
+        (b.facts(dns_pods=crashing()), "dns/servers"),
+        (Facts(), "dns/servers"),
+    ],
+)
+def test_servers_that_are_ready_are_not_blamed_for_their_service(facts: Facts, component: str) -> None:
+    seen = look(snapshot(dns_endpoints=()), question(layers=("dns",)), facts=facts)
+    assert [f.component for f in dns.check(seen) if f.id == "DN-14"] == [component]

@@ -43,12 +43,19 @@ def check(bench: Bench, look: Look) -> list[Finding]:
 
 def current_events(look: Look, age: timedelta) -> dict[str, Body]:
     """The Service's own warnings of late: reason -> the last one."""
+    mine = ("Service", look.service.uid)
+    events = [e for e in look.facts.all("events") if _about(e) == mine]
     found: dict[str, Body] = {}
-    for event in sorted(look.facts.all("events"), key=lambda item: str(_last(item))):
-        about, last = event.get("involvedObject") or {}, _last(event)
-        if about.get("kind") == "Service" and about.get("uid") == look.service.uid and last and look.now - last < age:
+    for event in sorted(events, key=lambda item: str(_last(item))):
+        last = _last(event)
+        if last and look.now - last < age:
             found[str(event.get("reason"))] = event
     return found
+
+
+def _about(event: Body) -> tuple[t.Any, t.Any]:
+    about = event.get("involvedObject") or {}
+    return about.get("kind"), about.get("uid")
 
 
 def _last(event: Body) -> datetime | None:
