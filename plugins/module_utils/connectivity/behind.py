@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..app.rollout import current_replica_set, owned_by, status_gap
+from ..app.rollout import owned_by, status_gap
 from .facts import Body, Facts
-from .intent import intended, label, matches
+from .intent import intended, label, matches, template_labels
 from .look import Look
 from .snapshot import pod as typed
 from .snapshot import when
@@ -49,11 +49,15 @@ class Behind:
     def of(cls, look: Look) -> Behind:
         """Out of the surroundings."""
         workloads = intended(look)
-        owners, selector = {label(body) for body in workloads}, dict(look.service.selector)
+        selector = dict(look.service.selector)
+        # Usually the selector tells; else the owner does, which takes longer to find out in a large namespace.
+        owners = {label(body) for body in workloads if not matches(selector, template_labels(body))}
         lost = {node["metadata"]["name"] for node in look.facts.all("nodes") if not is_true(node, "Ready")}
         ours, reachable = [], []
         for body in look.facts.all("pods"):
             selected = matches(selector, body["metadata"].get("labels") or {})
+            if not selected and not owners:
+                continue
             pod = typed(body)
             if not (selected or pod.owner in owners) or (pod.finished and not pod.terminating):
                 continue
@@ -111,10 +115,6 @@ class Behind:
     def replica_sets(self, workload: Body) -> list[Body]:
         """Those of a Deployment."""
         return list(owned_by([dict(body) for body in self.facts.all("replicasets")], workload["metadata"]["uid"]))
-
-    def current(self, workload: Body) -> Body | None:
-        """The ReplicaSet of a Deployment's present template, where it has one."""
-        return current_replica_set(dict(workload), [dict(body) for body in self.facts.all("replicasets")])
 
     def rolling(self, workload: Body) -> bool:
         """Whether a Deployment is on the way from one template to the next, or stuck there."""

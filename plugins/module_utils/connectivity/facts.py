@@ -29,8 +29,6 @@ _METADATA = (
     "ownerReferences",
     "finalizers",
 )
-# The one annotation that stays: which ReplicaSet is the present one of a Deployment.
-_ANNOTATIONS = ("deployment.kubernetes.io/revision",)
 _CONTAINER_LISTS = ("containers", "initContainers", "ephemeralContainers")
 _NODE_STATUS = ("conditions", "addresses", "allocatable")
 _CONTAINER = (

@@ -141,7 +141,7 @@ def scene(replicas: int = 2, kind: str = "Deployment") -> Scene:
     made.parts[f"{kind.lower()}s"] = [body]
     owner, stem = body, "web"
     if kind == "Deployment":
-        made.parts["replicasets"] = [replica_set(body, "6f5c", 0, 1), replica_set(body, "7d4b", replicas, 2)]
+        made.parts["replicasets"] = [replica_set(body, "6f5c", 0), replica_set(body, "7d4b", replicas)]
         owner, stem = made.parts["replicasets"][1], "web-7d4b"
     made.parts["pods"] = [pod(f"{stem}-{number}", owner) for number in range(replicas)]
     return made
@@ -157,7 +157,6 @@ def workload(kind: str, replicas: int) -> Body:
             "namespace": "demo",
             "uid": "web-uid",
             "generation": 2,
-            "annotations": {"deployment.kubernetes.io/revision": "2"},
         },
         "spec": {
             "replicas": replicas,
@@ -182,7 +181,7 @@ def workload(kind: str, replicas: int) -> Body:
     return body
 
 
-def replica_set(deployment: Body, template_hash: str, replicas: int, revision: int) -> Body:
+def replica_set(deployment: Body, template_hash: str, replicas: int) -> Body:
     """A ReplicaSet of a Deployment."""
     return {
         "kind": "ReplicaSet",
@@ -191,7 +190,6 @@ def replica_set(deployment: Body, template_hash: str, replicas: int, revision: i
             "namespace": "demo",
             "uid": f"rs-{template_hash}",
             "labels": {"app": "web", "pod-template-hash": template_hash},
-            "annotations": {"deployment.kubernetes.io/revision": str(revision)},
             "ownerReferences": [reference(deployment)],
         },
         "spec": {"replicas": replicas},

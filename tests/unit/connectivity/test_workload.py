@@ -55,9 +55,8 @@ def everywhere(change: t.Callable[[Body], None]) -> Change:
 
 def _surge(of: Scene) -> None:
     """A roll-out begins: a new pod beside the old ones, whose probe is refused while it starts."""
-    new = replica_set(of.deployment, "99aa", 1, 3)
+    new = replica_set(of.deployment, "99aa", 1)
     of.parts["replicasets"].append(new)
-    of.deployment["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = "3"
     of.status(updatedReplicas=1, replicas=3, unavailableReplicas=1)
     of.condition("Progressing", reason="ReplicaSetUpdated", lastTransitionTime=ago(40))
     of.pods.append(pod("web-99aa-0", new))

@@ -48,15 +48,14 @@ def complaints(bench: Bench, behind: Behind, explained: frozenset[str]) -> list[
 def _few(judged: t.Sequence[tuple[Body, Finding]]) -> list[Finding]:
     """Of pods of one workload with one fault, the first by name; the first of them names all."""
     groups: dict[tuple[str, str, str], list[tuple[str, Finding]]] = {}
-    for pod, finding in judged:
-        key = (finding.id, finding.field, typed(pod).owner or pod["metadata"]["name"])
-        groups.setdefault(key, []).append((pod["metadata"]["name"], finding))
+    for pod, finding in sorted(judged, key=lambda item: item[0]["metadata"]["name"]):
+        name = pod["metadata"]["name"]
+        groups.setdefault((finding.id, finding.field, typed(pod).owner or name), []).append((name, finding))
     found = []
     for group in groups.values():
-        (_name, first), *others = sorted(group, key=lambda item: item[0])
-        names = [name for name, _finding in sorted(group, key=lambda item: item[0])]
-        found.append(replace(first, evidence={**first.evidence, "pods": names}))
-        found += [finding for _name, finding in others[: _MOST_ALIKE - 1]]
+        names = [name for name, _finding in group]
+        first, *others = (finding for _name, finding in group)
+        found += [replace(first, evidence={**first.evidence, "pods": names}), *others[: _MOST_ALIKE - 1]]
     return found
 
 
