@@ -22,7 +22,7 @@ from ..result import Finding, short
 from ..snapshot import pod as typed
 from . import containers, readiness
 from .common import Bench
-from .wording import START, accuse, tail
+from .wording import START, accuse, hint, tail
 
 # Seconds that a state must last: a roll-out may need a moment until an old pod has made room.
 _SCHEDULE = 20
@@ -109,7 +109,7 @@ def _scheduled(bench: Bench, behind: Behind, pod: Body) -> Finding | None:
         )
     message = shorter(str(found.get("message") or ""))
     why = why_unschedulable(behind, pod, message)
-    more |= {"observed": message, "cause": "; ".join(why[1:])}
+    more |= {"observed": message, "cause": "; ".join([*why[1:], hint(_REMEDIES, message)])}
     return accuse(
         bench, behind, pod, "WL-04", "scheduled", f"{name_of(pod)} fits on no node: {[*why, message][0]}", **more
     )
@@ -144,6 +144,15 @@ _WHY_UNSCHEDULABLE = (
     ("free ports", "its hostPort is taken on every node"),
     ("Too many pods", "nodes have as many pods as they may"),
     ("volume node affinity", "its volume lives on a node or in a zone where the pod may not run"),
+)
+
+
+_REMEDIES = (
+    (r"affinity/selector", "correct it in the template, or label a node"),
+    (r"Insufficient", "lower the requests, or add a node"),
+    (r"persistentvolumeclaim", "create the claim, or what it needs"),
+    (r"taint", "tolerate one of them, or take it off a node"),
+    (r"", "correct the template, or add a node"),
 )
 
 
