@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.checks import endpoints
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.facts import Facts
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.intent import intended, label
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import Expectations
@@ -86,3 +87,19 @@ def test_intended(
     seen = snapshot([pod(n + 1) for n in range(pods)], of)
     asked = question(expect=Expectations(owner=owner))
     assert [label(body) for body in intended(look(seen, asked, facts=Facts(parts)))] == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "cause"),
+    [
+        ({"app": "web"}, "it fits Deployment web, which has no pods"),
+        ({"app": "shop"}, "nearest: 1 pod(s) with app=webb, e.g. web-1"),
+    ],
+)
+def test_no_other_label_is_proposed_where_a_workload_fits_the_selector(labels: Labels, cause: str) -> None:
+    strangers = (pod(1, labels=(("app", "webb"),)),)
+    seen = snapshot([], service(), strangers=strangers)
+    facts = Facts({"deployments": (workload("web", labels),)})
+    found = {finding.id: finding for finding in endpoints.check(look(seen, facts=facts))}
+    assert found["SV-04"].cause == cause
+    assert ("selector" in found["SV-04"].evidence) == cause.startswith("nearest")

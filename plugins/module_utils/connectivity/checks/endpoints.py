@@ -15,6 +15,7 @@ import typing as t
 from datetime import datetime
 
 from .. import nearest
+from ..intent import intended, label, matches, template_labels
 from ..look import ENDPOINTS, Look, Observation
 from ..reach import connections
 from ..result import Finding, short
@@ -115,7 +116,9 @@ def _selected(look: Look) -> list[Finding]:
     service, snapshot = look.service, look.after
     if snapshot.pods or look.question.expect.ready_endpoints == 0:
         return [_bench.passed("SV-04", f"the selector selects {len(snapshot.pods)} pod(s)")]
-    near = nearest.miss(service.selector, ((pod.name, dict(pod.labels)) for pod in snapshot.strangers))
+    fits = [label(body) for body in intended(look) if matches(dict(service.selector), template_labels(body))]
+    strangers = () if fits else snapshot.strangers
+    near = nearest.miss(service.selector, ((pod.name, dict(pod.labels)) for pod in strangers))
     return [
         _bench.failed(
             "SV-04",
@@ -124,7 +127,7 @@ def _selected(look: Look) -> list[Finding]:
             field="spec.selector",
             observed=[],
             expected=f"pods with the labels {short(dict(service.selector))}",
-            cause=near.text if near else "",
+            cause=near.text if near else f"it fits {short(fits)}, which has no pods" if fits else "",
             evidence={"selector": dict(near.selector)} if near else {},
             subjects=_subjects(service),
         )
