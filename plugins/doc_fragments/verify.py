@@ -228,6 +228,13 @@ options:
           - Read is the annotation C(plumbline.dev/fingerprint), and only where it is missing the certificate itself.
             Without the right to do so, that is reported as skipped.
         type: str
+      mount_path:
+        description:
+          - Where the pods have that Secret mounted. Then the file C(tls.crt) there is compared as well, with what
+            O(tls.secret) holds and with what each pod serves, in at most O(max_pods) pods.
+          - It is read with C(cat) in the container, which needs the rights V(get) and V(create) on C(pods/exec). The
+            key beside it is not touched.
+        type: str
       minimum_days:
         description:
           - Warn when the certificate is valid for fewer days than this. One of a short life is warned of in its last

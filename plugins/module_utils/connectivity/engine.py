@@ -34,7 +34,7 @@ from .diagnose.causes import diagnose, missing_service
 from .diagnose.drift import state
 from .facts import Facts
 from .gather import gather
-from .look import DNS, ENDPOINTS, EnvironmentReading, Look, Observation, Stored, observation
+from .look import DNS, ENDPOINTS, EnvironmentReading, Look, Mounted, Observation, Stored, observation
 from .plan import BUDGET, Plan, client_nodes, defaults, plan
 from .ports import web_ports
 from .question import Question
@@ -279,6 +279,7 @@ class _Session:
         with ThreadPoolExecutor(max_workers=_EXECS_AT_ONCE) as pool:
             # The containers are read while the probes run, which happens in this thread: it gets the signals.
             readings = self._read_environment(before, pool)
+            mounted = self._read_mounted(before, pool)
             facts = pool.submit(self._facts)
             outcomes = self._probe(planned)
             environment = tuple(reading for future in readings if (reading := future.result()) is not None)
@@ -300,6 +301,7 @@ class _Session:
             lost={vantage: outcome.cause for vantage, outcome in outcomes.items() if outcome.cause},
             environment=environment,
             stored=self._stored(),
+            mounted=tuple(found for future in mounted if (found := future.result()) is not None),
             facts=facts.result(),
         )
 
@@ -354,6 +356,15 @@ class _Session:
         except ConnectionFailed as error:
             return EnvironmentReading(found, container.name, "undecided", detail=str(error))
         return reading(found, container, result, self.service)
+
+    def _read_mounted(self, before: Snapshot, pool: ThreadPoolExecutor) -> list[Future[Mounted | None]]:
+        path = self.question.tls.mount_path
+        if not path or not self._judges_tls or not self.question.ask:
+            return []
+        from . import mounted
+
+        chosen = mounted.to_read(before, path, self.question.max_pods)
+        return [pool.submit(mounted.read, self.cluster, found, container, path) for found, container in chosen]
 
     def _touched(self, sequence: int, before: Snapshot, after: Snapshot) -> frozenset[str]:
         changes = [(c.kind, c.name, c.uid) for c in self.view.changes if c.sequence > sequence]

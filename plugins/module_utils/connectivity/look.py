@@ -103,6 +103,23 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Mounted:
+    """The certificate that one pod has mounted, by its fingerprint.
+
+    Attributes:
+        verdict: `read`; `unreadable` (no file, or none with a certificate); `skipped` (may not or cannot look);
+            `undecided` (tried, no answer).
+        detail: why there is no fingerprint.
+    """
+
+    pod: Pod
+    container: str
+    fingerprint: str = ""
+    verdict: str = "read"
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """Everything that one round of judging rests on.
 
@@ -112,6 +129,7 @@ class Look:
         denied: why no probe could be started at all, e.g. a missing right.
         lost: clients that delivered nothing, and why.
         stored: the certificate that must be served, where that is asked for.
+        mounted: what the pods have mounted, where that is asked for.
         facts: the surroundings, where they were asked for.
     """
 
@@ -126,6 +144,7 @@ class Look:
     lost: t.Mapping[Vantage, str] = field(default_factory=dict)
     environment: tuple[EnvironmentReading, ...] = ()
     stored: Stored | None = None
+    mounted: tuple[Mounted, ...] = ()
     facts: Facts = field(default_factory=Facts)
 
     @property

@@ -62,6 +62,7 @@ _TLS: dict[str, dict[str, t.Any]] = {
     "bundle_config_map": {"type": "str"},
     "server_name": {"type": "str"},
     "secret": {"type": "str", "no_log": False},
+    "mount_path": {"type": "str"},
     "minimum_days": {"type": "int", "default": 14},
     "minimum_version": {"type": "str", "choices": ["TLSv1.2", "TLSv1.3"], "default": "TLSv1.2"},
     "ports": {"type": "list", "elements": "str"},
@@ -154,6 +155,7 @@ class Tls:
         bundle_config_map: the ConfigMap to read it from.
         server_name: the name that clients verify; empty for the one that they connect to.
         secret: the Secret whose certificate must be the one that is served.
+        mount_path: where pods have that Secret mounted, to compare what is in the file; empty to leave that out.
         minimum_days: how long it must still be valid.
         minimum_version: the oldest version of the protocol that counts.
         ports: names or numbers of the Service's ports that speak HTTPS; None leaves it to the ports themselves.
@@ -163,6 +165,7 @@ class Tls:
     bundle_config_map: str = ""
     server_name: str = ""
     secret: str = ""
+    mount_path: str = ""
     minimum_days: int = 14
     minimum_version: str = "TLSv1.2"
     ports: tuple[str, ...] | None = None
@@ -297,11 +300,15 @@ def _tls(given: t.Mapping[str, t.Any]) -> Tls:
         return Tls()
     if given["minimum_days"] < 0:
         raise OptionError(f"tls.minimum_days: {given['minimum_days']} given, at least 0 expected")
+    mount_path = given["mount_path"] or ""
+    if mount_path and not mount_path.startswith("/"):
+        raise OptionError(f"tls.mount_path: {mount_path!r} given, a path that starts with / expected")
     return Tls(
         bundle=given["bundle"] or "",
         bundle_config_map=given["bundle_config_map"] or "",
         server_name=(given["server_name"] or "").rstrip("."),
         secret=given["secret"] or "",
+        mount_path=mount_path.rstrip("/"),
         minimum_days=given["minimum_days"],
         minimum_version=given["minimum_version"],
         ports=None if given["ports"] is None else tuple(given["ports"]),

@@ -121,6 +121,7 @@ class Container:
         env_from: whether further names come from a ConfigMap or Secret.
         started: when the process that runs now was started.
         waiting: the reason why it does not run, e.g. `CrashLoopBackOff`.
+        mounts: paths at which it mounts something.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Container:
     env_from: bool = False
     started: datetime | None = None
     waiting: str = ""
+    mounts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +370,7 @@ def _container(spec: Body, statuses: t.Mapping[str, Body]) -> Container:
         env_from=bool(spec.get("envFrom")),
         started=when((state.get("running") or {}).get("startedAt")),
         waiting=(state.get("waiting") or {}).get("reason", ""),
+        mounts=frozenset(item["mountPath"].rstrip("/") for item in spec.get("volumeMounts") or []),
     )
 
 

@@ -25,10 +25,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import agent, agent_tls, checks, probe
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import (
+    agent,
+    agent_tls,
+    checks,
+    mounted,
+    probe,
+)
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.acceptance import refusals
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.look import (
     Look,
+    Mounted,
     Observation,
     Stored,
     observation,
@@ -41,6 +48,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import Tls
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import (
     FAIL,
+    INCONCLUSIVE,
     PASS,
     SKIPPED,
     WARN,
@@ -48,6 +56,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
 )
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.scope import Probe
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.snapshot import ServicePort
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.exec import ExecResult
 from ansible_collections.plumbline.kubernetes.tests.unit.connectivity.builders import (
     good_answer,
     look,
@@ -411,6 +420,70 @@ def test_stored_is_served(name: str, tmp_path: Path) -> None:
     (finding,) = [one for one in found if one.id == check]
     assert finding.status == status
     assert words in finding.line
+
+
+SAME, OTHER = fingerprint(GOOD), fingerprint(TWIN)
+MOUNTED: dict[str, tuple[dict[str, str], Stored | None, str, str]] = {
+    "all three": ({"fingerprint": SAME}, Stored("Secret demo/tls", SAME), PASS, "serve on port https (443/TCP) what"),
+    "without a Secret": ({"fingerprint": SAME}, None, PASS, "what they have mounted at /ssl"),
+    "served is older": ({"fingerprint": OTHER}, Stored("Secret demo/tls", OTHER), FAIL, "restart the pod"),
+    "mounted is older": ({"fingerprint": SAME}, Stored("Secret demo/tls", OTHER), FAIL, "than Secret demo/tls holds"),
+    "no file": ({"verdict": "unreadable", "detail": "cat: no such file"}, None, FAIL, "/ssl: cat: no such file"),
+    "no right": ({"verdict": "skipped", "detail": "cannot create pods/exec"}, None, SKIPPED, "cannot create pods/exec"),
+    "no answer": ({"verdict": "undecided", "detail": "the stream broke"}, None, INCONCLUSIVE, "the stream broke"),
+}
+
+
+@pytest.mark.parametrize("name", MOUNTED)
+def test_stored_is_mounted_is_served(name: str, tmp_path: Path) -> None:
+    given, stored, status, words = MOUNTED[name]
+    reading = Mounted(pod(1, name="web-1"), "nginx", **given)
+    tls = replace(TRUST, mount_path="/ssl")
+    found = judged(tls, [Pod(GOOD)], tmp_path, stored=stored, mounted=(reading,))
+    (finding,) = [one for one in found if one.id == "TL-19"]
+    assert finding.status == status
+    assert words in finding.line
+
+
+def test_what_is_mounted_is_judged_on_request_only(tmp_path: Path) -> None:
+    assert not [one for one in judged(TRUST, [Pod(GOOD)], tmp_path) if one.id == "TL-19"]
+    (finding,) = [one for one in judged(replace(TRUST, mount_path="/x"), [Pod(GOOD)], tmp_path) if one.id == "TL-19"]
+    assert (finding.status, "mounts anything at /x" in finding.message) == (SKIPPED, True)
+
+
+def test_the_container_that_mounts_it_is_read() -> None:
+    (container,) = pod(1).containers
+    mounting = replace(container, name="tls", mounts=frozenset({"/ssl"}))
+    pods = (
+        pod(1, containers=(container, mounting)),
+        pod(2, containers=(container,)),
+        pod(3, containers=(mounting,)),
+        pod(4, containers=(replace(mounting, started=None),)),
+        pod(5, containers=(mounting,)),
+    )
+    seen = snapshot(pods, SERVICE)
+    seen = replace(seen, endpoints=tuple(replace(one, ready=one.pod != "web-3") for one in seen.endpoints))
+    chosen = mounted.to_read(seen, "/ssl", 10)
+    assert [(found.name, one.name) for found, one in chosen] == [("web-1", "tls"), ("web-5", "tls")]
+    assert len(mounted.to_read(seen, "/ssl", 1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("result", "verdict", "detail"),
+    [
+        (ExecResult(GOOD.pem, "", 0, "ok"), "read", ""),
+        (ExecResult("", "cat: can't open: No such file\nmore", 1, "failed"), "unreadable", "cat: can't open: No such"),
+        (ExecResult("hello", "", 0, "ok"), "unreadable", "/ssl/tls.crt: no PEM block"),
+        (ExecResult("", "", 127, "failed", "command terminated"), "skipped", "the image has no cat"),
+        (ExecResult("", "", None, "unknown", 'exec: "cat": executable file not found'), "skipped", "no cat"),
+        (ExecResult("", "", None, "unknown", "the stream broke"), "undecided", "the stream broke"),
+    ],
+)
+def test_what_a_container_says_of_its_file(result: ExecResult, verdict: str, detail: str) -> None:
+    found = mounted.judge(pod(1), "nginx", "/ssl/tls.crt", result)
+    assert (found.verdict, detail in found.detail) == (verdict, True)
+    assert found.fingerprint == (SAME if verdict == "read" else "")
+    assert "\n" not in found.detail
 
 
 def test_a_wrong_clock_is_not_held_against_the_certificate(tmp_path: Path) -> None:

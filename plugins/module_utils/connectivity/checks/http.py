@@ -43,6 +43,7 @@ TLS_CHECKS: tuple[tuple[str, str, str], ...] = (
     ("TL-14", "All pods serve the same certificate", "create jobs (probe)"),
     ("TL-15", "Old versions of TLS are refused", "create jobs (probe)"),
     ("TL-17", "The clocks agree on the certificate's dates", "create jobs (probe)"),
+    ("TL-19", "Every pod serves what it has mounted, and that is what the Secret holds", "create pods/exec"),
     ("TL-21", "The certificate is for servers", "create jobs (probe)"),
     ("TL-22", "All common clients accept the certificate", "create jobs (probe)"),
 )

@@ -29,7 +29,7 @@ from ...pki.certificates import (
 )
 from ...pki.errors import PkiError
 from ..acceptance import CLIENTS, is_server, refusals
-from ..look import Look, Observation
+from ..look import Look, Mounted, Observation
 from ..result import Finding, short
 from ..scope import Probe
 from ..snapshot import POD_TEMPLATE_HASH, Pod
@@ -92,7 +92,7 @@ def check(bench: Bench, look: Look) -> list[Finding]:
         by_port.setdefault(sighting.probe.port.label if sighting.probe.port else "", []).append(sighting)
     for port, seen in by_port.items():
         judge = _Port(bench, look, roots, port, seen)
-        found += judge.problems() + judge.equal() + judge.stored() + judge.clients()
+        found += judge.problems() + judge.equal() + judge.stored() + judge.mounted() + judge.clients()
     if by_port and not roots:
         found.append(bench.skipped("TL-10", "whether clients can trust the certificate is not known: no bundle given"))
     return found
@@ -305,6 +305,54 @@ class _Port:
             cause="the pods name another Secret, or loaded the certificate before it was replaced",
             evidence=_evidence(other),
             subjects=subjects,
+        )
+
+    def mounted(self) -> list[Finding]:
+        """TL-19: what a pod serves is what it has mounted, and that is what the Secret holds."""
+        path = self.look.question.tls.mount_path
+        if not path:
+            return []
+        looked = [one for one in self.look.mounted if one.pod.uid not in self.look.touched]
+        if not looked:
+            return [self.bench.skipped("TL-19", f"no pod that is ready and stayed as it was mounts anything at {path}")]
+        complaints = [finding for one in looked if (finding := self._not_mounted(one)) is not None]
+        complained = {finding.object for finding in complaints}
+        good = sum(one.verdict == "read" and one.pod.label not in complained for one in looked)
+        message = f"{good} pod(s) serve on port {self.port} what they have mounted at {path}"
+        unread = [self._unread(one) for one in looked if one.verdict in ("skipped", "undecided")]
+        return [*self.bench.verdict("TL-19", complaints, good, message), *unread[:1]]
+
+    def _unread(self, one: Mounted) -> Finding:
+        make = self.bench.skipped if one.verdict == "skipped" else self.bench.undecided
+        what = f"what {one.pod.label} has mounted was not read: {one.detail}"
+        return make("TL-19", what, object=one.pod.label, subjects=frozenset({one.pod.uid}))
+
+    def _not_mounted(self, one: Mounted) -> Finding | None:
+        stored, path = self.look.stored, self.look.question.tls.mount_path
+        probes = [each for each in self.seen if each.probe.endpoint and each.probe.endpoint.pod_uid == one.pod.uid]
+        served = {each.fingerprint for each in probes}
+        if one.verdict == "unreadable":
+            what, cause, expected = f"has no certificate at {path}: {one.detail}", "", "a certificate"
+        elif one.verdict == "read" and stored and stored.fingerprint and one.fingerprint != stored.fingerprint:
+            what, expected = f"has mounted another certificate than {stored.secret} holds", stored.fingerprint
+            cause = (
+                "it mounts another Secret, or its kubelet has not updated the file yet, which takes a minute or two; a "
+                "file mounted by subPath is never updated"
+            )
+        elif one.verdict == "read" and served - {one.fingerprint}:
+            what, expected = f"serves another certificate than it has mounted at {path}", one.fingerprint
+            cause = "the server has not read the file since it changed: restart the pod"
+        else:
+            return None
+        return self.bench.failed(
+            "TL-19",
+            f"{one.pod.label} {what}",
+            object=one.pod.label,
+            field=f"port {self.port}",
+            observed=one.fingerprint if "mounted another" in what else sorted(served),
+            expected=expected,
+            cause=cause,
+            subjects=frozenset({self.look.service.uid, one.pod.uid}),
         )
 
     def clients(self) -> list[Finding]:
