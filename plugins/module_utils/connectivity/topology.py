@@ -199,11 +199,11 @@ def _wrong(look: Look, probe: Probe, found: Observation) -> dict[str, int]:
 def _wrong_page(look: Look, found: Observation) -> dict[str, int]:
     # OpenSSL's codes are positive.
     if any(int(served.get("code") or 0) > 0 for served in found.value.get("served") or ()):
-        return {"certificate": found.answered}
+        return {"bad certificate": found.answered}
     statuses: t.Mapping[str, int] = found.value.get("statuses") or {}
     other = {status: count for status, count in statuses.items() if int(status) not in look.question.expect.status}
     wrong = {f"status {status}": count for status, count in other.items()}
-    return wrong or ({"content": found.answered} if http.mismatch(look, found) else {})
+    return wrong or ({"wrong content": found.answered} if http.mismatch(look, found) else {})
 
 
 def _status(classes: t.Mapping[str, int]) -> str:

@@ -28,7 +28,7 @@ body { margin: 0; background: var(--ground); color: var(--text); font: 16px/1.5 
 main, header.top, footer { max-width: 1180px; margin: 0 auto; padding: 0 24px; }
 header.top { padding-top: 32px; }
 h1 { font-size: 1.15rem; font-weight: 600; margin: 0; }
-h2 { font-size: 1.35rem; margin: 0 0 4px; overflow-wrap: anywhere; }
+h2 { font-size: 1.2rem; margin: 0 0 4px; overflow-wrap: anywhere; }
 h3 { font-size: 1rem; margin: 32px 0 8px; }
 p { margin: 0 0 8px; }
 a { color: inherit; }
@@ -70,6 +70,7 @@ section.cluster + section.cluster { border-top: 1px solid var(--edge); padding-t
 .verdict .headline { font-size: 1.75rem; line-height: 1.25; font-weight: 650; letter-spacing: -.01em; margin: 0 0 16px;
   overflow-wrap: anywhere; max-width: 34em; }
 .verdict .headline:last-child { margin-bottom: 0; }
+.verdict .headline.long { font-size: 1.4rem; line-height: 1.3; max-width: 44em; }
 .lesser .headline { font-size: 1.15rem; margin-bottom: 10px; }
 .sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(260px, 1fr)); gap: 12px 28px; margin: 0 0 12px; }
 .sides dt, .label { font-size: .8rem; color: var(--quiet); margin: 0; }

@@ -97,7 +97,7 @@ def _cause(cause: Json, title: str) -> str:
         ),
     ]
     fix = cause["fix"]
-    if cause["why"]:
+    if cause["why"] and cause["why"] != fix["text"]:
         parts.append(words(cause["why"]))
     if fix["text"]:
         parts.append(f"Fix: {words(fix['text'])}")

@@ -23,7 +23,7 @@ MOST_PODS = 8
 MOST_CLIENTS = 8
 MOST_SLICES = 4
 
-_CLIENT_X, _CLIENT_WIDTH = 0, 185
+_CLIENT_X, _CLIENT_WIDTH = 0, 195
 _SERVICE_X, _SERVICE_WIDTH = 330, 225
 _SLICE_X, _SLICE_WIDTH = 625, 140
 _POD_X, _POD_WIDTH = 870, 250
@@ -138,7 +138,7 @@ class _Drawing:
         found, y = [], _TOP
         shown = sorted(self.topology["clients"], key=lambda client: (self._well(client), client["label"]))
         for client in shown[:MOST_CLIENTS]:
-            lines: tuple[str, ...] = (f"namespace {cut(client['namespace'], 20)}",)
+            lines: tuple[str, ...] = (f"namespace {cut(client['namespace'], 17)}",)
             status = "" if client["works"] else UNSURE
             if not client["works"]:
                 lines = (*lines, "no observations")
@@ -192,7 +192,7 @@ class _Drawing:
             for port in service["ports"]
         ]
         outside = [f"load balancer {address}" for address in service["addresses"]]
-        lines = tuple(cut(text, 32) for text in [addresses, *ports[:4], *outside[:2]])
+        lines = tuple(cut(text, 30) for text in [addresses, *ports[:4], *outside[:2]])
         full = "; ".join([f"Service {service['namespace']}/{service['name']}", addresses, *ports, *outside])
         return _service_box("service", cut(service["name"], 26), (service["type"], *lines), "", full)
 
@@ -200,9 +200,9 @@ class _Drawing:
         boxes = []
         for certificate in self.topology["certificates"][:2]:
             names = ", ".join(certificate["names"]) or certificate["subject"]
-            lines = (cut(names, 32), f"until {certificate['not_after'][:10]}", cut(f"by {certificate['issuer']}", 32))
+            lines = (cut(names, 30), f"until {certificate['not_after'][:10]}", cut(f"by {certificate['issuer']}", 30))
             full = f"{certificate['where']}: {names}, until {certificate['not_after']}, issuer {certificate['issuer']}"
-            where = cut(certificate["where"], 32)
+            where = cut(certificate["where"], 30)
             boxes.append(_service_box("certificate", "Certificate", (where, *lines), "", full))
         return boxes
 
@@ -253,6 +253,9 @@ class _Drawing:
             title = node or "on no node"
             nodes.append(Box("node", _POD_X, top, _POD_WIDTH, inside - top, title, lines, status, f"Node {node}"))
             y = inside + _GAP
+        if not nodes:
+            self.words.append("There is no pod.")
+            nodes.append(Box("node", _POD_X, y, _POD_WIDTH, _HEAD, "no pod", (), self.unready, "No pod"))
         return pods, nodes + self._more(len(self.rows) - MOST_PODS, "node", _POD_X, y, _POD_WIDTH, "endpoints")
 
     def _pod(self, row: EndpointRow, y: int) -> Box:

@@ -56,6 +56,10 @@ _CAUSES = """
 </dl>
 {%- endmacro -%}
 
+{%- macro headline(text) -%}
+<p class="headline{% if text|length > 120 %} long{% endif %}">{{ text }}</p>
+{%- endmacro -%}
+
 {%- macro folded(title, text) -%}
 <details><summary>{{ title }}</summary><pre tabindex="0">{{ text }}</pre></details>
 {%- endmacro -%}
@@ -91,9 +95,9 @@ _CAUSES = """
 <article class="card verdict {{ verdict }}{% if kicker != "Root cause" %} lesser{% endif %}">
 <p class="kicker">{{ mark(verdict) }}{{ kicker }}
 {%- if found.confidence %}, {{ found.confidence }}{% endif %}{% if found.id %} ({{ found.id }}){% endif %}</p>
-<p class="headline">{{ found.title }}</p>
+{{ headline(found.title) }}
 {{ sides(found) }}
-{%- if found.why %}<p>{{ found.why }}</p>{% endif %}
+{%- if found.why and found.why != found.fix.text %}<p>{{ found.why }}</p>{% endif %}
 {{ fix(found.fix) }}
 {%- if found.second %}{{ second(found.second) }}{% endif %}
 {%- if found.consequences %}
@@ -106,7 +110,7 @@ _CAUSES = """
 {%- macro worst(found, verdict) -%}
 <article class="card verdict {{ verdict }}">
 <p class="kicker">{{ mark(verdict) }}Worst finding ({{ found.id }})</p>
-<p class="headline">{{ found.message }}</p>
+{{ headline(found.message) }}
 {{ sides(found) }}
 {%- if found.cause %}<p>{{ found.cause }}</p>{% endif %}
 {{ evidence(found) }}
@@ -119,7 +123,7 @@ _PICTURE = """
 <g class="box {{ box.kind }} {{ box.status }}"><title>{{ box.full }}</title>
 <rect x="{{ box.x + 1 }}" y="{{ box.y }}" width="{{ box.width - 2 }}" height="{{ box.height }}" rx="7"/>
 <text class="title" x="{{ box.x + 12 }}" y="{{ box.y + 19 }}">
-{{- box.title|cut((box.width - (42 if box.status else 22)) * 10 // 78) }}</text>
+{{- box.title|cut((box.width - (42 if box.status else 22)) * 10 // 82) }}</text>
 {%- for line in box.lines %}
 <text x="{{ box.x + 12 }}" y="{{ box.y + 19 + 17 * loop.index }}">{{ line }}</text>
 {%- endfor %}
@@ -212,7 +216,7 @@ _TABLES = """
 {%- if one.ports %}<span class="small">{{ one.ports|join(", ") }}</span>{% endif %}</td>
 <td class="breaks">{{ one.slice or "none" }}</td><td>{{ state(row, verdict) }}</td>
 <td>{{ way(row.direct) }}
-{%- if row.silent_to %}<span class="small">not to {{ row.silent_to }}</span>{% endif %}</td></tr>
+{%- if row.seen_by %}<span class="small">seen by {{ row.seen_by }}</span>{% endif %}</td></tr>
 {%- endfor %}
 {%- endcall %}
 {%- endif -%}
@@ -279,7 +283,7 @@ _PAGE = """
 {%- for entry in report.entries %}
 <tr><th scope="row"><a href="#cluster-{{ loop.index }}">{{ entry.cluster }}</a></th>
 <td class="breaks">{{ entry.subject or "none" }}</td><td>{{ status(entry.verdict, words[entry.verdict]) }}</td>
-<td class="breaks">{{ entry.title }}</td><td>{{ entry|counts }}</td></tr>
+<td class="breaks">{{ entry.title }}</td><td class="nowrap">{{ entry|counts }}</td></tr>
 {%- endfor %}
 </tbody></table></div>
 </section>
@@ -288,7 +292,7 @@ _PAGE = """
 {%- macro first_to_know(entry) -%}
 {%- if entry.error %}
 <article class="card verdict error"><p class="kicker">{{ mark("error") }}No result</p>
-<p class="headline">{{ entry.error }}</p>
+{{ headline(entry.error) }}
 <p>The run ended before this cluster could be judged. Its log says why.</p></article>
 {%- elif entry.causes %}
 {%- for found in entry.causes %}

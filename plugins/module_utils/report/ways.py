@@ -101,7 +101,7 @@ class EndpointRow:
     endpoint: Json
     reason: str
     direct: Way | None
-    silent_to: str
+    seen_by: str
 
 
 def endpoints(topology: Json) -> list[EndpointRow]:
@@ -119,7 +119,7 @@ def endpoints(topology: Json) -> list[EndpointRow]:
         # A pod of two families has two endpoints.
         direct = way([edge for edge in mine if edge["target"].startswith((f"{address}:", f"[{address}]:"))])
         reason = pods.get(endpoint["pod"], {}).get("reason", "")
-        rows.append(EndpointRow(endpoint, reason, direct, _silent_to(direct, many)))
+        rows.append(EndpointRow(endpoint, reason, direct, _seen_by(direct, many)))
     behind = {endpoint["pod"] for endpoint in topology["endpoints"]}
     for pod in topology["pods"]:
         if pod["name"] not in behind:
@@ -129,10 +129,10 @@ def endpoints(topology: Json) -> list[EndpointRow]:
     return sorted(rows, key=_rank)
 
 
-def _silent_to(direct: Way | None, many: int) -> str:
-    """Whom it does not answer, in words."""
+def _seen_by(direct: Way | None, many: int) -> str:
+    """Which clients get no good answer, in words."""
     names = list(dict.fromkeys(edge["client"] for edge in direct.bad)) if direct else []
-    return "any client" if len(names) == many > 1 else value(names) if names else ""
+    return "every client" if len(names) == many > 1 else value(names) if names else ""
 
 
 def _rank(row: EndpointRow) -> tuple[int, bool, str, str]:

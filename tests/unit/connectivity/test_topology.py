@@ -95,7 +95,7 @@ def lying(probe: Probe, good: Observation) -> Observation:
         (not_for_this, {"by": "direct", "to": "web-2"}, "failed", {"refused": 1}),
         (not_for_this, {"by": "node_port", "to": "node-1"}, "undecided", {"deadline": 1}),
         (lying, {"by": "name"}, "partial", {"ok": 1, "status 404": 2}),
-        (lying, {"by": "direct"}, "failed", {"content": 1}),
+        (lying, {"by": "direct"}, "failed", {"wrong content": 1}),
         (lying, {"by": "resolve", "target": "web"}, "failed", {"wrong address": 1}),
     ],
 )
@@ -176,7 +176,7 @@ def test_certificates_are_told_by_what_everybody_is_served() -> None:
     }  # fmt: skip
     refused = [edge for edge in seen["edges"] if edge["status"] == "failed"]
     assert {edge["client"] for edge in refused} == {"node-1"}
-    assert all(edge["classes"] == {"certificate": 1} for edge in refused)
+    assert all(edge["classes"] == {"bad certificate": 1} for edge in refused)
 
 
 def test_load_balancer_addresses_are_told_where_the_status_was_read() -> None:
