@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import ipaddress
 import time
 import typing as t
 from dataclasses import dataclass, field
@@ -214,7 +215,41 @@ class Bed:
         self.change(kinds.DEPLOYMENT, NAME, {"spec": {"template": stamp}})
         self.until(self.settled, "the new pods")
 
+    def enforced(self) -> None:
+        """Let the pods drop connections, as a plugin that enforces policies would: the test bed's network does not.
+
+        It is done beside the application, in its network namespace. The kubelet gets through, as it always does.
+        """
+        proxies = self.cluster.get(kinds.DAEMON_SET, "kube-proxy", "kube-system") or {}
+        image = proxies["spec"]["template"]["spec"]["containers"][0]["image"]
+        for pod in self.pods():
+            node = self.cluster.get(kinds.NODE, pod["spec"]["nodeName"]) or {}
+            kubelet = ipaddress.ip_network(node["spec"]["podCIDR"])[1]
+            rule = f"iptables -A INPUT -i eth0 -p tcp --syn ! -s {kubelet} -j DROP"
+            wall = {
+                "name": "wall",
+                "image": image,
+                "imagePullPolicy": "IfNotPresent",
+                "command": ["sh", "-c", f"{rule} && exec sleep 3600"],
+                "securityContext": {"capabilities": {"add": ["NET_ADMIN"]}},
+            }
+            body = {"spec": {"ephemeralContainers": [wall]}}
+            self.cluster.patch(
+                kinds.POD, pod["metadata"]["name"], self.namespace, body, subresource="ephemeralcontainers"
+            )
+        self.anew = True
+        self.until(self.walled, "the walls")
+
     # ----- waiting
+
+    def walled(self) -> bool:
+        """Whether :meth:`enforced` is done."""
+        states = [
+            status.get("state") or {}
+            for pod in self.pods()
+            for status in pod["status"].get("ephemeralContainerStatuses") or []
+        ]
+        return len(states) == 2 and all("running" in state for state in states)
 
     def pods(self) -> list[Body]:
         """Those of the application."""

@@ -252,20 +252,36 @@ def _links_off(bed: Bed) -> None:
 # ----- policies
 
 
-@case("F43-deny-ingress", "policy/*/deny", words="deny")
+@case("F43-deny-ingress", "policy/*/deny", words="deny does not let the client in to port")
 def _deny_ingress(bed: Bed) -> None:
+    bed.extra(kinds.NETWORK_POLICY, policy(bed, {"podSelector": {}, "policyTypes": ["Ingress"]}))
+    bed.enforced()
+
+
+@case("F44-deny-egress", "policy/*/deny", words="deny does not let the client out to port")
+def _deny_egress(bed: Bed) -> None:
+    """By the API alone: nothing on the test bed keeps a probe pod from going out."""
+    bed.extra(kinds.NETWORK_POLICY, policy(bed, {"podSelector": {}, "policyTypes": ["Egress"]}))
+    bed.options["probe"] = False
+
+
+@case("F44-deny-dns", "policy/*/deny", words="deny keeps the client from the DNS servers")
+def _deny_dns(bed: Bed) -> None:
+    rule = {"ports": [{"port": number, "protocol": "TCP"} for number in (8080, 8443)]}
+    bed.extra(kinds.NETWORK_POLICY, policy(bed, {"podSelector": {}, "policyTypes": ["Egress"], "egress": [rule]}))
+    bed.options["probe"] = False
+
+
+@case("F46-not-enforced", "unknown/PO-04", words="does not enforce NetworkPolicies")
+def _not_enforced(bed: Bed) -> None:
     bed.extra(kinds.NETWORK_POLICY, policy(bed, {"podSelector": {}, "policyTypes": ["Ingress"]}))
 
 
-@case("F44-deny-egress", "policy/*/deny", words="deny")
-def _deny_egress(bed: Bed) -> None:
-    bed.extra(kinds.NETWORK_POLICY, policy(bed, {"podSelector": {}, "policyTypes": ["Egress"]}))
-
-
-@case("X4-wrong-policy-port", "policy/*/deny", words="deny")
+@case("X4-wrong-policy-port", "policy/*/deny", words="deny does not let the client in to port")
 def _wrong_policy_port(bed: Bed) -> None:
     rule = {"ports": [{"port": 80, "protocol": "TCP"}]}
     bed.extra(kinds.NETWORK_POLICY, policy(bed, {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [rule]}))
+    bed.enforced()
 
 
 def policy(bed: Bed, spec: dict[str, t.Any]) -> dict[str, t.Any]:
