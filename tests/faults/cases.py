@@ -289,6 +289,34 @@ def policy(bed: Bed, spec: dict[str, t.Any]) -> dict[str, t.Any]:
     return bed.meta("NetworkPolicy", "deny", "networking.k8s.io/v1", spec=spec)
 
 
+# ----- the clients' own workload
+
+
+def shop(bed: Bed, spec: dict[str, t.Any]) -> None:
+    """Clients with this in their template; it is judged, and need not run."""
+    container = {"name": "shop", "image": bed.images["nginx"], "env": spec.pop("env", [])}
+    labels = {"app": "shop"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container], **spec}}
+    body = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
+    bed.extra(kinds.DEPLOYMENT, bed.meta("Deployment", "shop", "apps/v1", spec=body))
+    bed.options["client"] = {"workload": "Deployment shop"}
+
+
+@case("C1-client-resolver", "client", words="shop do not ask the cluster's DNS")
+def _client_resolver(bed: Bed) -> None:
+    shop(bed, {"dnsPolicy": "Default"})
+
+
+@case("C2-client-hosts", "client", words="lead my-nginx elsewhere")
+def _client_hosts(bed: Bed) -> None:
+    shop(bed, {"hostAliases": [{"ip": "192.0.2.1", "hostnames": [NAME]}]})
+
+
+@case("C3-client-proxy", "client", words="HTTPS_PROXY and no NO_PROXY")
+def _client_proxy(bed: Bed) -> None:
+    shop(bed, {"env": [{"name": "HTTPS_PROXY", "value": "http://192.0.2.1:3128"}]})
+
+
 # ----- TLS
 
 
