@@ -19,19 +19,7 @@ from ansible_collections.plumbline.kubernetes.tests.unit.connectivity import rig
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs/checks"
 CODE = ROOT / "plugins/module_utils/connectivity"
-PAGES = [
-    "client",
-    "control",
-    "dns",
-    "endpoints",
-    "environment",
-    "http",
-    "infrastructure",
-    "policy",
-    "service",
-    "tls",
-    "workload",
-]
+PAGES = sorted(CATALOGUE)
 PARTS = ["**Means.**", "**See it by hand.**", "**Fix.**"]
 
 
@@ -41,9 +29,8 @@ def sections(page: str) -> dict[str, str]:
     return {head: text for head, _newline, text in (section.partition("\n") for section in found)}
 
 
-def test_every_page_is_one_of_the_catalogue_and_looked_at_here() -> None:
+def test_there_is_a_page_for_every_layer_and_no_other() -> None:
     assert sorted(path.stem for path in FOLDER.glob("*.md")) == PAGES
-    assert set(PAGES) <= set(CATALOGUE)
 
 
 @pytest.mark.parametrize("page", PAGES)

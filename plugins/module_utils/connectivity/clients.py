@@ -22,7 +22,8 @@ from .snapshot import Pod, Service
 PODS, DNS = "pods", "dns"
 NODE_CACHE = "node-local-dns"
 
-# What selects pods of the clients' namespace beside the policies.
+_POLICIES = ("policies", "client_policies", "dns_policies")
+# What selects pods of the clients' namespace beside them.
 _SELECTING = ("client_services", "client_replicasets", "client_statefulsets", "client_daemonsets")
 
 
@@ -92,7 +93,9 @@ def prober(question: Question, facts: Facts) -> End:
 def end(label: str, namespace: str, labels: Mapping[str, str], facts: Facts) -> End:
     """A pod that is not there yet, as policies will see it."""
     known, complete = space(facts, namespace)
-    return End(label, namespace, labels, known, complete, pod_networks(facts))
+    # Addresses of many pods are looked at for this, and only policies ask for it.
+    networks = pod_networks(facts) if any(facts.all(part) for part in _POLICIES) else ()
+    return End(label, namespace, labels, known, complete, networks)
 
 
 def space(facts: Facts, namespace: str) -> tuple[Mapping[str, str], bool]:
@@ -126,22 +129,25 @@ def pod_networks(facts: Facts) -> tuple[Network, ...]:
 
 def ways(question: Question, facts: Facts, service: Service, source: End) -> list[Way]:
     """Every connection that the client needs, with what the policies say."""
-    pods = [pod for pod in map(snapshot.pod, facts.all("pods")) if _behind(pod, service)]
+    pods = _behind(service, facts.all("pods"))
     found = _ways(PODS, source, pods, service, (facts.all("client_policies"), facts.all("policies"), facts))
     dns = facts.named("dns_services", question.dns[1])
-    servers = [snapshot.pod(body) for body in facts.all("dns_pods")]
-    if dns is None or any(dict(pod.labels).get("k8s-app") == NODE_CACHE for pod in servers):
+    if dns is None or any(_labels(body).get("k8s-app") == NODE_CACHE for body in facts.all("dns_pods")):
         return found  # a cache on the node is asked instead, which is no pod to policies
     names = snapshot.service(dns)
-    servers = [pod for pod in servers if _behind(pod, names)]
+    servers = _behind(names, facts.all("dns_pods"))
     return found + _ways(DNS, source, servers, names, (facts.all("client_policies"), facts.all("dns_policies"), facts))
 
 
-def _behind(pod: Pod, service: Service) -> bool:
-    labels = dict(pod.labels)
-    chosen = bool(service.selector) and all(labels.get(key) == value for key, value in service.selector)
-    # A pod on its node's network is the node to policies.
-    return chosen and not pod.finished and not pod.terminating and not pod.host_network
+def _behind(service: Service, bodies: Iterable[Body]) -> list[Pod]:
+    """The pods that a Service selects; one on its node's network is the node to policies."""
+    wanted = dict(service.selector).items()
+    pods = [snapshot.pod(body) for body in bodies if wanted and wanted <= _labels(body).items()]
+    return [pod for pod in pods if not pod.finished and not pod.terminating and not pod.host_network]
+
+
+def _labels(body: Body) -> dict[str, str]:
+    return dict(body["metadata"].get("labels") or {})
 
 
 def _ways(

@@ -91,11 +91,10 @@ def _name(policy: Body) -> str:
 
 def _idle(look: Look) -> list[Finding]:
     """PO-05: a policy that selects no pod at all may be meant for later, so that is no complaint."""
-    pods = [pod["metadata"].get("labels") or {} for pod in look.facts.all("pods")]
     found = []
     for policy in look.facts.all("policies"):
         selector = policy["spec"].get("podSelector") or {}
-        if not any(matches(selector, labels) for labels in pods):
+        if not any(matches(selector, pod["metadata"].get("labels") or {}) for pod in look.facts.all("pods")):
             message = f"NetworkPolicy {_name(policy)} selects no pod: none has {spell(selector)}"
             found.append(_bench.skipped("PO-05", message, object=f"NetworkPolicy {_name(policy)}"))
     return found or [_bench.passed("PO-05", "every NetworkPolicy of the namespace selects pods")]
