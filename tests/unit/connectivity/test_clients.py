@@ -290,6 +290,25 @@ def test_what_the_probes_saw_has_the_last_word(broken: Break, expected: set[tupl
     assert {(one.id, one.status) for one in findings if one.id in ("PO-03", "PO-04")} == expected
 
 
+@pytest.mark.parametrize(
+    ("broken", "expected"),
+    [
+        (lambda _p, good: good, {("PO-04", WARN), ("PO-02", SKIPPED), ("PO-03", PASS)}),
+        (
+            lambda p, good: failing("timeout") if p.purpose == "dns" else good,
+            {("PO-04", PASS), ("PO-02", FAIL), ("PO-03", PASS)},
+        ),
+    ],
+)
+def test_that_names_resolve_acquits_policies_that_deny_dns(broken: Break, expected: set[tuple[str, str]]) -> None:
+    out = policy("out", egress=[{"ports": [{"port": 80}]}], policyTypes=["Egress"])
+    servers = tuple(pod(f"coredns-{n}", "kube-system", {"k8s-app": "kube-dns"}, f"10.244.0.{n}", 53) for n in (2, 3))
+    servers = tuple({**body, "metadata": {**body["metadata"], "uid": body["metadata"]["name"]}} for body in servers)
+    of = at(question(layers=("policy", "dns", "http")), facts(client_policies=(out,), dns_pods=servers), broken)
+    findings = policy_layer.check(of)
+    assert {(one.id, one.status) for one in findings if one.id in ("PO-02", "PO-03", "PO-04")} == expected
+
+
 def test_a_timeout_of_what_policies_allow_says_nothing_about_them() -> None:
     of = at(question(layers=("policy", "http")), facts(), lambda _probe, _good: failing("timeout"))
     assert not found(policy_layer, of, FAIL, WARN, INCONCLUSIVE)

@@ -287,18 +287,18 @@ class _Enforced:
         self.ignored = bool(self.seen) and len(self.through) == len(self.seen)
 
     def _denied(self) -> t.Iterator[_Seen]:
-        """What was asked directly of pods that policies keep from the probe."""
+        """What was asked directly of pods that policies keep from the probe, the DNS servers among them."""
         look = self.look
         denied = {
-            (way.pod.uid, way.number): _nearest(way)
+            (way.pod.uid, way.number, way.protocol): _nearest(way)
             for way in ways(look.question, look.facts, look.service, prober(look.question, look.facts))
             if way.allowed is False
         }
-        for probe, found in look.seen("direct"):
-            if not probe.endpoint or not probe.port or probe.vantage.namespace != look.question.client.namespace:
+        for probe, found in (*look.seen("direct"), *look.seen("dns")) if denied else ():
+            if probe.endpoint is None or probe.vantage.namespace != look.question.client.namespace:
                 continue
-            number = probe.endpoint.port(probe.port.name)
-            policy = denied.get((probe.endpoint.pod_uid, number or 0))
+            protocol = str(probe.task.get("transport") or "tcp").upper()
+            policy = denied.get((probe.endpoint.pod_uid, probe.task["port"], protocol))
             if policy and look.stable(probe.endpoint) and (found.answered or found.failures):
                 yield _Seen(policy, probe.vantage.node, bool(found.answered))
 
