@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 name: checks
 type: notification
 short_description: Show the findings of judging tasks, and the cause last
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - The plumbline.kubernetes authors (@plumbline)
 description:

@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: report
 short_description: Show results as an HTML page, as JUnit XML, as JSON and as a ticket in Markdown
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - The plumbline.kubernetes authors (@plumbline)
 description:

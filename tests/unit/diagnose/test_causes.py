@@ -174,6 +174,15 @@ def test_a_cause_names_its_rival_and_what_would_tell_them_apart() -> None:
     assert found[0].confidence == "possible"
 
 
+def test_an_application_that_listens_where_its_pod_says_is_acquitted() -> None:
+    service = b.service(ports=(replace(b.HTTP, target_port=8081),))
+    before = b.snapshot(of=service, endpoints=tuple(b.endpoint(pod, service) for pod in (b.pod(1), b.pod(2))))
+    (cause,) = causes(nobody_listens, before)
+    assert (cause.component, cause.confidence) == ("port/80", "likely")
+    assert "listen on 80" in cause.title
+    assert '"targetPort":80' in cause.fix.kubectl
+
+
 def test_a_cause_is_safe_to_print() -> None:
     hostile = Node("node-1\x1b[31m", addresses=("172.18.0.1",))
     nodes = (hostile, *b.NODES[1:])

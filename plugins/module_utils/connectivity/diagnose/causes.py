@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from dataclasses import field as attribute
 
 from ..look import Look
@@ -67,7 +67,7 @@ class Cause:
         plain["second"] = dict(zip(("title", "apart"), self.second, strict=True)) if self.second[0] else None
         safe: dict[str, t.Any] = printable(plain)
         # Lines that are meant to be copied stay whole.
-        safe["fix"] = asdict(self.fix)
+        safe["fix"] = {"text": self.fix.text, "kubectl": self.fix.kubectl, "task": self.fix.task}
         return safe
 
 

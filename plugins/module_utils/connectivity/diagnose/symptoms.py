@@ -205,12 +205,19 @@ class Evidence:
             # Lost packets: the road before the house.
             return [*way[2:], *between, f"node/{endpoint.node}", *way[1::-1]]
         # Refused or reset: somebody answered. A target port that the pods do not declare is the usual mistake.
-        return [*(way[1::-1] if self._undeclared(probe, endpoint) else way[:2]), *way[2:], *between]
+        return [*self._application_or_port(probe, endpoint, way[:2]), *way[2:], *between]
 
-    def _undeclared(self, probe: Probe, endpoint: Endpoint) -> bool:
+    def _application_or_port(self, probe: Probe, endpoint: Endpoint, both: list[str]) -> list[str]:
         pod = self.look.after.pod(endpoint.pod_uid)
         declared = pod.declared("TCP") if pod else frozenset()
-        return bool(declared) and probe.task.get("port") not in declared
+        if not declared or probe.task.get("port") in declared:
+            return both
+        listens = any(
+            found.ok and other.label == endpoint.pod and other.vantage == probe.vantage
+            for other, found in self.look.seen("declared")
+        )
+        # An application that listens where its pod says does what it should.
+        return both[1:] if listens else both[::-1]
 
     def _through_proxy(self, probe: Probe, seen: Observation) -> list[str]:
         """A cluster IP, name or NodePort: its endpoints where they fail directly as well, else the proxy."""
