@@ -169,7 +169,7 @@ class Bed:
 
     def change(self, kind: Kind, name: str, patch: Body, namespace: str = "") -> None:
         """A strategic merge patch, by the manager that applies the base, so that :meth:`mend` takes it back."""
-        self.changed |= kind is kinds.DEPLOYMENT
+        self.changed |= kind is kinds.DEPLOYMENT and not namespace
         self.cluster.patch(kind, name, namespace or self.namespace, patch, manager="faults-inject")
 
     def template(self, spec: Body) -> None:
@@ -294,6 +294,69 @@ class Bed:
         """Whether both pods run, and no endpoint is ready."""
         pods = self.pods()
         return len(pods) == 2 and all(p["status"]["phase"] == "Running" for p in pods) and not self.ready_addresses()
+
+    # ----- what belongs to the cluster
+
+    def node_is(self, name: str, status: str) -> bool:
+        """Whether a node's condition Ready has that status."""
+        node = self.cluster.get(kinds.NODE, name) or {}
+        return any(c["type"] == "Ready" and c["status"] == status for c in node["status"]["conditions"])
+
+    def dns_pods(self) -> list[Body]:
+        """The cluster's DNS servers."""
+        return self.cluster.list(kinds.POD, "kube-system", labels="k8s-app=kube-dns").items
+
+    def dns_ready(self) -> None:
+        """Wait for both, and for their Service to know them."""
+        labels = "kubernetes.io/service-name=kube-dns"
+
+        def ready() -> bool:
+            slices = self.cluster.list(kinds.ENDPOINT_SLICE, "kube-system", labels=labels).items
+            return sum(bool(e["conditions"].get("ready")) for item in slices for e in item.get("endpoints") or []) == 2
+
+        self.until(ready, "two DNS servers")
+
+    def corefile(self, change: t.Callable[[str], str]) -> None:
+        """Change CoreDNS's configuration and start it anew with that."""
+        found = self.cluster.get(kinds.CONFIG_MAP, "coredns", "kube-system") or {}
+        good = found["data"]["Corefile"]
+        if change(good) == good:
+            raise ValueError("the Corefile is not what it was expected to be")
+
+        def write(text: str) -> None:
+            self.change(kinds.CONFIG_MAP, "coredns", {"data": {"Corefile": text}}, "kube-system")
+            for pod in self.dns_pods():
+                self.cluster.delete(kinds.POD, pod["metadata"]["name"], "kube-system")
+
+        self.undo.append(self.dns_ready)
+        self.undo.append(lambda: write(good))
+        write(change(good))
+        self.until(self.dns_crashes, "DNS servers that end", 90)
+
+    def dns_crashes(self) -> bool:
+        """Whether a DNS server was started again."""
+        states = [s for pod in self.dns_pods() for s in (pod.get("status") or {}).get("containerStatuses") or []]
+        return any(state.get("restartCount") and not state.get("ready") for state in states)
+
+    def proxies(self) -> int:
+        """Nodes with a ready kube-proxy."""
+        proxy = self.cluster.get(kinds.DAEMON_SET, "kube-proxy", "kube-system") or {}
+        status, generation = proxy["status"], proxy["metadata"]["generation"]
+        if status.get("observedGeneration") != generation:
+            return -1
+        pods = self.cluster.list(kinds.POD, "kube-system", labels="k8s-app=kube-proxy").items
+        return len(pods) if status.get("numberReady") == len(pods) else -1
+
+    def proxy_affinity(self, affinity: Body | None) -> None:
+        """Where kube-proxy may run; None for everywhere."""
+        patch = {"spec": {"template": {"spec": {"affinity": affinity}}}}
+        self.change(kinds.DAEMON_SET, "kube-proxy", patch, "kube-system")
+
+    def proxy_anew(self, node: str) -> None:
+        """Delete the kube-proxy of a node, so that another one writes its rules again."""
+        fields = f"spec.nodeName={node}"
+        for pod in self.cluster.list(kinds.POD, "kube-system", labels="k8s-app=kube-proxy", fields=fields).items:
+            self.cluster.delete(kinds.POD, pod["metadata"]["name"], "kube-system")
 
     # ----- the question
 

@@ -6,13 +6,20 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 import typing as t
 from dataclasses import dataclass
+from datetime import timedelta
 
 from bed import CONF, NAME, Bed
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import NameOID
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube import kinds
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki import keys
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.certificates import pem_of
 
 # Seconds after which a container that is not ready is no longer said to be starting.
 START = 32
@@ -249,6 +256,17 @@ def _links_off(bed: Bed) -> None:
     bed.until(bed.settled, "new pods")
 
 
+@case("F51-no-load-balancer", "loadbalancer", words="load balancer")
+def _no_load_balancer(bed: Bed) -> None:
+    bed.undo.append(lambda: bed.recreate(kinds.SERVICE, bed.service()))
+    body = bed.service()
+    body["spec"] |= {"type": "LoadBalancer", "loadBalancerClass": "example.com/none"}
+    bed.recreate(kinds.SERVICE, body)
+    bed.replaced()
+    bed.anew = True
+    time.sleep(START)
+
+
 # ----- policies
 
 
@@ -364,6 +382,93 @@ def _not_reloaded(bed: Bed) -> None:
     bed.anew = True
     bed.options["tls"] = {"secret": "nginxsecret"}
     bed.cluster.apply(kinds.SECRET, bed.secret(bed.leaf()), manager="faults", force=True)
+
+
+@case("T04-common-name-only", "certificate", words="subjectAltName|common name|names")
+def _common_name_only(bed: Bed) -> None:
+    served(bed, bed.secret(common_name_only(bed)))
+
+
+def common_name_only(bed: Bed) -> tuple[bytes, bytes]:
+    """What the tutorial's own openssl line makes, but by the CA that clients trust."""
+    key = keys.generate("P-256")
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(bed.authority.certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(bed.now - timedelta(days=1))
+        .not_valid_after(bed.now + timedelta(days=30))
+        .sign(bed.authority.key, hashes.SHA256())
+    )
+    return pem_of((made,)).encode(), keys.pem(key)
+
+
+# ----- the cluster itself: these take it away from everybody
+
+
+@case("F13-node-down", "node/*", words="NotReady|not ready|Ready", alone=True)
+def _node_down(bed: Bed) -> None:
+    node = next(pod["spec"]["nodeName"] for pod in bed.pods())
+    bed.undo.append(lambda: bed.until(lambda: bed.node_is(node, "True"), "the node"))
+    bed.undo.append(lambda: docker("unpause", node))
+    docker("pause", node)
+    bed.until(lambda: not bed.node_is(node, "True"), "a node that is not ready", 120)
+
+
+@case("F33-no-dns-servers", "dns/servers", words="scaled to 0", alone=True)
+def _no_dns_servers(bed: Bed) -> None:
+    bed.undo.append(bed.dns_ready)
+    bed.undo.append(lambda: bed.change(kinds.DEPLOYMENT, "coredns", {"spec": {"replicas": 2}}, "kube-system"))
+    bed.change(kinds.DEPLOYMENT, "coredns", {"spec": {"replicas": 0}}, "kube-system")
+    bed.until(lambda: not bed.dns_pods(), "no DNS servers")
+
+
+@case("F35-corefile", "dns/corefile", words="Corefile", alone=True)
+def _corefile(bed: Bed) -> None:
+    bed.corefile(lambda text: text.replace("ready", "redy", 1))
+
+
+@case("F36-forwarding-loop", "dns/corefile", words="loop", alone=True)
+def _forwarding_loop(bed: Bed) -> None:
+    bed.corefile(lambda text: text.replace("forward . /etc/resolv.conf", "forward . 127.0.0.1"))
+
+
+@case("F39-dns-selector", "dns/service", words="kube-dns", alone=True)
+def _dns_selector(bed: Bed) -> None:
+    right, wrong = {"k8s-app": "kube-dns"}, {"k8s-app": "kube-dns2"}
+    bed.undo.append(bed.dns_ready)
+    bed.undo.append(lambda: bed.change(kinds.SERVICE, "kube-dns", {"spec": {"selector": right}}, "kube-system"))
+    bed.change(kinds.SERVICE, "kube-dns", {"spec": {"selector": wrong}}, "kube-system")
+
+
+@case("F47-no-proxy-on-a-node", "proxy/*", words="kube-proxy|proxy", alone=True)
+def _no_proxy(bed: Bed) -> None:
+    node = bed.pods()[0]["spec"]["nodeName"]
+    term = {"key": "kubernetes.io/hostname", "operator": "NotIn", "values": [node]}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [term]}]}}
+    bed.undo.append(lambda: bed.until(lambda: bed.proxies() == 3, "three proxies"))
+    bed.undo.append(lambda: bed.proxy_affinity(None))
+    bed.proxy_affinity({"nodeAffinity": required})
+    bed.until(lambda: bed.proxies() == 2, "two proxies")
+    bed.replaced()
+
+
+@case("F48-rules-gone", "proxy/*", words="service proxy", alone=True)
+def _rules_gone(bed: Bed) -> None:
+    node = bed.pods()[0]["spec"]["nodeName"]
+    bed.undo.append(lambda: bed.until(lambda: bed.proxies() == 3, "three proxies"))
+    bed.undo.append(lambda: bed.proxy_anew(node))
+    bed.undo.append(lambda: docker("exec", node, "pkill", "-CONT", "-f", "kube-proxy"))
+    docker("exec", node, "pkill", "-STOP", "-f", "kube-proxy")
+    docker("exec", node, "iptables", "-t", "nat", "-F", "KUBE-SERVICES")
+
+
+def docker(*words: str) -> None:
+    """What is done to a node from outside."""
+    subprocess.run(["docker", *words], check=True, capture_output=True, timeout=60)
 
 
 # ----- two at once

@@ -10,6 +10,7 @@ Usage: run.py [--record FOLDER] [--lanes N] [--keep] [PATTERN ...]
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import sys
 import threading
@@ -38,8 +39,11 @@ def main() -> int:
     images = _images(options.inventory)
     chosen = [case for case in CASES if any(fnmatchcase(case.name, pattern) for pattern in options.patterns)]
     _remember()
+    chosen.sort(key=lambda case: case.alone)
+    shared = [case for case in chosen if not case.alone]
     with ThreadPoolExecutor(max_workers=options.lanes) as pool:
-        verdicts = list(pool.map(lambda case: _one(case, images, options), chosen))
+        verdicts = list(pool.map(lambda case: _one(case, images, options), shared))
+    verdicts += [_one(case, images, options) for case in chosen[len(shared) :]]
     for case, (problem, seconds) in zip(chosen, verdicts, strict=True):
         print(f"{case.name:32} {'passed' if not problem else 'FAILED'} {seconds:5.1f} s {problem}")
     failed = sum(bool(problem) for problem, _seconds in verdicts)
@@ -95,6 +99,10 @@ def _one(case: Case, images: dict[str, str], options: argparse.Namespace) -> tup
     except Exception as error:  # noqa: BLE001 -- a case that breaks must not end the others
         traceback.print_exc()
         problem = f"{type(error).__name__}: {error}"
+    # Whatever went wrong: what belongs to the cluster is set right.
+    while bed.undo:
+        with contextlib.suppress(Exception):
+            bed.undo.pop()()
     if not (problem and options.keep):
         bed.remove()
     return problem, time.monotonic() - began

@@ -100,7 +100,7 @@ def _no_service(cluster: Cluster, question: Question) -> Report:
         cause=cause,
     )
     findings = tuple(waived([finding], question.waivers, datetime.now(UTC).date()))
-    causes = missing_service(finding) if question.causes and findings == (finding,) else None
+    causes = (missing_service(finding) if findings == (finding,) else ()) if question.causes else None
     return Report(subject, cluster.label, findings, causes=causes)
 
 
