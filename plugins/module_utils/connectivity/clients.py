@@ -14,7 +14,20 @@ from dataclasses import dataclass, replace
 
 from . import snapshot
 from .facts import Body, Facts
-from .policy import EGRESS, INGRESS, NAMESPACE_NAME, Answer, End, Flow, Network, Verdict, every, judge, matches
+from .policy import (
+    EGRESS,
+    INGRESS,
+    NAMESPACE_NAME,
+    Answer,
+    End,
+    Flow,
+    Network,
+    Verdict,
+    every,
+    has_block,
+    judge,
+    matches,
+)
 from .probe import JOB_NAME_LABEL, OURS, RUN_LABEL
 from .question import Question
 from .snapshot import Pod, Service
@@ -93,8 +106,8 @@ def prober(question: Question, facts: Facts) -> End:
 def end(label: str, namespace: str, labels: Mapping[str, str], facts: Facts) -> End:
     """A pod that is not there yet, as policies will see it."""
     known, complete = space(facts, namespace)
-    # Addresses of many pods are looked at for this, and only policies ask for it.
-    networks = pod_networks(facts) if any(facts.all(part) for part in _POLICIES) else ()
+    # All pods' addresses are looked at for this, and only blocks of addresses ask for it.
+    networks = pod_networks(facts) if any(has_block(policy) for part in _POLICIES for policy in facts.all(part)) else ()
     return End(label, namespace, labels, known, complete, networks)
 
 

@@ -135,6 +135,12 @@ def _rules(policy: Body, direction: str) -> list[Body]:
     return policy["spec"].get(direction.lower()) or []
 
 
+def has_block(policy: Body) -> bool:
+    """Whether a rule names a block of addresses."""
+    rules = [(rule, side) for way, side in ((INGRESS, "from"), (EGRESS, "to")) for rule in _rules(policy, way)]
+    return any("ipBlock" in peer for rule, side in rules for peer in rule.get(side) or [])
+
+
 def _label(policy: Body) -> str:
     return f"{policy['metadata'].get('namespace', '')}/{policy['metadata']['name']}"
 
