@@ -39,7 +39,24 @@ Every check has an id that stays, and ends as `pass`, `fail`, `warn`, `skipped` 
 - `inconclusive`: looked at without a conclusion, for example because the probe itself failed.
 
 What is complained of was seen twice, while nothing that it rests on changed. `verify` judges the layers that its
-option `checks` names, `diagnose` judges all of them. The option `waivers` accepts complaints for a time.
+option `checks` names, `diagnose` judges all of them.
+"""
+
+WAIVERS = """## Waivers
+
+A complaint that is accepted for a time is named in the option `waivers`, by its id and, with wildcards, its object.
+Then it is `skipped`, with the reason. From the day after `until` it counts again, and a warning says so.
+
+```yaml
+- plumbline.kubernetes.verify:
+    name: my-nginx
+    namespace: demo
+    waivers:
+      - id: TL-06
+        object: Service demo/my-nginx
+        until: 2026-12-31
+        reason: the new CA comes in December
+```
 """
 
 
@@ -58,7 +75,7 @@ def index() -> str:
             for check, title, needs in sorted(checks)
         ]
         parts.append("")
-    return "\n".join(parts)
+    return "\n".join([*parts, WAIVERS])
 
 
 RIGHTS = """# The rights that diagnose makes use of, and verify with all its checks. Where one is missing, the checks
