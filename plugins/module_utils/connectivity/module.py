@@ -16,7 +16,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..kube.client import Cluster
 from ..kube.errors import OptionError
 from . import engine
-from .checks import IDS
+from .checks import IDS, control
 from .diagnose.drift import drift, recorded
 from .question import Question, question
 from .result import SKIPPED, Report, short, write
@@ -94,10 +94,14 @@ def would(asked: Question) -> str:
 
 
 def unproven(report: Report, asked: Question) -> list[str]:
-    """Layers of which nothing was found bad, but nothing good either: being skipped is no proof."""
+    """Layers of which nothing was found bad, but nothing good either: being skipped is no proof.
+
+    That no client could be started is told in any case: a layer may have found something good without one.
+    """
     notices = []
-    for layer in asked.layers:
+    for layer in (control.NAME, *asked.layers):
         found = [finding for finding in report.findings if finding.layer == layer]
         if found and all(finding.status == SKIPPED for finding in found):
-            notices.append(f"{report.subject}: nothing of {layer} was judged: {found[0].message}")
+            what = "" if layer == control.NAME else f"nothing of {layer} was judged: "
+            notices.append(f"{report.subject}: {what}{found[0].message}")
     return notices

@@ -204,3 +204,12 @@ def test_a_layer_that_was_only_skipped_is_not_passed_over_in_silence() -> None:
     assert judging.unproven(report, question(layers=("endpoints", "http"))) == [
         "Service demo/web: nothing of http was judged: the Service was not asked: cannot create jobs"
     ]
+
+
+def test_that_nobody_could_ask_is_told_although_something_was_found_good() -> None:
+    nobody = Finding("PR-01", "control", SKIPPED, "no client could be started: cannot create jobs in namespace demo")
+    good, skipped = Finding("DN-01", "dns", PASS, "fine"), Finding("DN-02", "dns", SKIPPED, "the names were not asked")
+    report = Report("Service demo/web", "kind", (nobody, good, skipped))
+    assert judging.unproven(report, question(layers=("dns",))) == [
+        "Service demo/web: no client could be started: cannot create jobs in namespace demo"
+    ]
