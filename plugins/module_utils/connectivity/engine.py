@@ -151,7 +151,7 @@ class _Session:
         """Look until every complaint is confirmed or gone; None when the Service became another one meanwhile."""
         self._learn_trust()
         self._learn_client()
-        previous: _Round | None = None
+        previous: Round | None = None
         for number in range(1, MOST_ROUNDS + 1):
             began = time.monotonic()
             current = self._round(previous)
@@ -167,7 +167,7 @@ class _Session:
             previous = current
         raise AssertionError("the last round always reports")
 
-    def _round(self, previous: _Round | None) -> _Round | None:
+    def _round(self, previous: Round | None) -> Round | None:
         sequence = self.view.sequence
         look = self._look(sequence)
         service = look.after.service
@@ -177,7 +177,7 @@ class _Session:
         if previous is not None:
             touched = self._touched(previous.sequence, previous.look.before, look.after)
         findings = waived(judge(look), self.question.waivers, look.now.date())
-        return _Round(sequence, look, findings, touched, previous.keys if previous else frozenset())
+        return Round(sequence, look, findings, touched, previous.keys if previous else frozenset())
 
     @property
     def _judges_tls(self) -> bool:
@@ -243,7 +243,7 @@ class _Session:
         with contextlib.suppress(WaitTimeout):
             self.view.wait(quiet, most, "a quiet moment")
 
-    def _report(self, current: _Round, number: int) -> Report:
+    def _report(self, current: Round, number: int) -> Report:
         findings = tuple(current.close())
         nodes = tuple(dict.fromkeys(v.node for v in current.look.plan.vantages if current.look.works(v)))
         seen = topology(current.look)
@@ -394,7 +394,7 @@ def _stay_outside(question: Question, service: Service) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Round:
+class Round:
     """One look with its findings.
 
     Attributes:

@@ -161,7 +161,7 @@ def gather(cluster: Cluster, question: Question, selector: t.Mapping[str, str] |
         if why:
             missing["corefiles"] = why
         else:
-            parts["corefiles"] = _corefiles(cluster, question.dns[0], parts, pool)
+            parts["corefiles"] = corefiles(cluster, question.dns[0], parts, pool)
         logs = _logs(cluster, _readable(question.logs, parts, denied, selector or {}), pool)
     return Facts(parts, missing, logs)
 
@@ -174,7 +174,7 @@ def _named(
     return tuple(reduced({**body, "kind": kind.kind}) for body in bodies if body)
 
 
-def _corefiles(
+def corefiles(
     cluster: Cluster, namespace: str, parts: t.Mapping[str, tuple[Body, ...]], pool: ThreadPoolExecutor
 ) -> tuple[Body, ...]:
     """The configurations of the DNS servers: the text of that key alone, under `text`."""

@@ -348,7 +348,7 @@ def pod(body: Body) -> Pod:
         hostname=spec.get("hostname") or "",
         subdomain=spec.get("subdomain") or "",
         service_links=spec.get("enableServiceLinks") is not False,
-        owner=_owner(metadata),
+        owner=owner_of(metadata),
         containers=tuple(_container(item, statuses) for item in spec.get("containers") or []),
         sidecars=tuple(
             _container(item, statuses)
@@ -386,7 +386,7 @@ def _unready_reason(condition: Body, statuses: t.Sequence[Body]) -> str:
     return ", ".join(dict.fromkeys(reasons)) or condition.get("message") or condition.get("reason") or "not started"
 
 
-def _owner(metadata: Body) -> str:
+def owner_of(metadata: Body) -> str:
     """The workload a pod belongs to; the Deployment behind a ReplicaSet is told by the template hash in its name."""
     owner = next((ref for ref in metadata.get("ownerReferences") or [] if ref.get("controller")), None)
     if not owner:

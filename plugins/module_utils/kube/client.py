@@ -68,6 +68,7 @@ _HINTS = {
 }
 
 Body = dict[str, t.Any]
+_T = t.TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,16 +158,31 @@ class Cluster:
     def list(self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = "") -> Listing:
         """All objects that match the selectors, read in pages of one consistent revision."""
         try:
-            return self._pages(kind, namespace, labels, fields, PAGE)
+            return Listing(*self._pages(kind, namespace, labels, fields, PAGE, _itself))
         except Gone:  # the revision was compacted between two pages: once more, in one piece
-            return self._pages(kind, namespace, labels, fields, 0)
+            return Listing(*self._pages(kind, namespace, labels, fields, 0, _itself))
+
+    def collect(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        *,
+        keep: t.Callable[[Body], _T],
+        labels: str = "",
+        fields: str = "",
+    ) -> list[_T]:
+        """As :meth:`list`, but of each object only what `keep` makes of it, so that one page is held at a time."""
+        try:
+            return self._pages(kind, namespace, labels, fields, PAGE, keep)[0]
+        except Gone:
+            return self._pages(kind, namespace, labels, fields, 0, keep)[0]
 
     def list_metadata(self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = "") -> Listing:
         """As :meth:`list`, but of each object the metadata only: the data of Secrets stay on the server."""
         try:
-            return self._pages(kind, namespace, labels, fields, PAGE, _METADATA_LIST)
+            return Listing(*self._pages(kind, namespace, labels, fields, PAGE, _itself, _METADATA_LIST))
         except Gone:
-            return self._pages(kind, namespace, labels, fields, 0, _METADATA_LIST)
+            return Listing(*self._pages(kind, namespace, labels, fields, 0, _itself, _METADATA_LIST))
 
     def _pages(
         self,
@@ -175,9 +191,11 @@ class Cluster:
         labels: str,
         fields: str,
         limit: int,
+        keep: t.Callable[[Body], _T],
         accept: str = "application/json",
-    ) -> Listing:
-        items: list[Body] = []
+    ) -> tuple[list[_T], str]:
+        """What `keep` makes of all objects, and of which revision they are."""
+        items: list[_T] = []
         token = ""
         while True:
             query = _query(labelSelector=labels, fieldSelector=fields, limit=limit or "", **{"continue": token})
@@ -186,11 +204,11 @@ class Cluster:
                 # Items of a list carry no kind of their own.
                 item.setdefault("apiVersion", kind.api_version)
                 item.setdefault("kind", kind.kind)
-                items.append(item)
+                items.append(keep(item))
             metadata = page.get("metadata") or {}
             token = metadata.get("continue") or ""
             if not token:
-                return Listing(items, metadata.get("resourceVersion", ""))
+                return items, metadata.get("resourceVersion", "")
 
     def groups(self) -> tuple[str, ...]:
         """Names of the API groups that the server has, those of custom resources among them."""
@@ -453,6 +471,10 @@ class Cluster:
         if status == 409:
             kwargs["conflicts"] = _conflicts(document)
         return _CLASSES.get(status, ApiError)(message, **kwargs)
+
+
+def _itself(body: Body) -> Body:
+    return body
 
 
 def _skew(date: str | None, now: float) -> float | None:

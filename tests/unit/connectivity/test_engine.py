@@ -64,9 +64,9 @@ def finding(status: str = FAIL, *, layer: str = "endpoints", partial: bool = Fal
     )
 
 
-def round_of(found: Finding, *, seen_before: bool, touched: str = "") -> engine._Round:
+def round_of(found: Finding, *, seen_before: bool, touched: str = "") -> engine.Round:
     before = frozenset({found.key}) if seen_before else frozenset()
-    return engine._Round(0, look(), [found], frozenset(touched.split()), before)
+    return engine.Round(0, look(), [found], frozenset(touched.split()), before)
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,17 @@ _SPECIAL = {
 
 def check(look: Look) -> list[Finding]:
     """All checks of this layer."""
-    found = [*_rights(look), *_nodes(look), *_controller(look)]
+    return [*_rights(look), *of_service(look), *of_cluster(look)]
+
+
+def of_service(look: Look) -> list[Finding]:
+    """What differs from Service to Service."""
+    return [*_nodes(look), *_controller(look)]
+
+
+def of_cluster(look: Look) -> list[Finding]:
+    """What is the same for all Services."""
+    found: list[Finding] = []
     why = look.facts.why_missing("dns_pods") or look.facts.why_missing("dns_daemonsets")
     if why:
         found.append(_bench.skipped("IN-01", why))
