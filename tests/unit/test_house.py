@@ -38,7 +38,7 @@ PLAYBOOKS = sorted(ROOT.glob("playbooks/*.yml"))
 LOCAL = {"report"}
 
 # Judges never change anything; in check mode they judge nothing either, and say what they would do.
-JUDGES = {"diagnose", "verify", "verify_dns", "verify_endpoints", "verify_environment", "verify_http"}
+JUDGES = {"diagnose", "survey", "verify", "verify_dns", "verify_endpoints", "verify_environment", "verify_http"}
 
 
 def load(path: Path) -> t.Any:

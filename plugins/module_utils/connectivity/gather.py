@@ -179,7 +179,7 @@ def corefiles(
 ) -> tuple[Body, ...]:
     """The configurations of the DNS servers: the text of that key alone, under `text`."""
     owners = [body for part in ("dns_pods", "dns_deployments", "dns_daemonsets") for body in parts.get(part, ())]
-    names = _sources(CONFIG_MAP, [body for body in owners if _is_dns(body)])
+    names = _sources(CONFIG_MAP, [body for body in owners if is_dns(body)])
     bodies = pool.map(lambda name: cluster.get(CONFIG_MAP, name, namespace), names)
     return tuple(
         {**reduced({"kind": CONFIG_MAP.kind, **body}), "text": body["data"][COREFILE][:LONGEST_COREFILE]}
@@ -249,7 +249,7 @@ def _readable(
     """Whose log lines to read, as :func:`_log_of` says it: the DNS servers', and those of containers that restart."""
     wanted: list[tuple[str, str, str, bool]] = []
     if which != "none" and f"get pods/log {DNS}" not in denied:
-        wanted += [_log_of(pod) for pod in parts.get("dns_pods", ()) if _is_dns(pod)]
+        wanted += [_log_of(pod) for pod in parts.get("dns_pods", ()) if is_dns(pod)]
     if which == "all" and f"get pods/log {HOME}" not in denied:
         restarting = [pod for pod in parts.get("pods", ()) if _restarts(pod)]
         restarting.sort(key=lambda pod: not selector.items() <= (pod["metadata"].get("labels") or {}).items())
@@ -271,7 +271,7 @@ def _logs(cluster: Cluster, wanted: t.Sequence[tuple[str, str, str, bool]], pool
     return {f"{space}/{pod}/{name}": text for (space, pod, name, _), text in zip(wanted, texts, strict=True) if text}
 
 
-def _is_dns(body: Body) -> bool:
+def is_dns(body: Body) -> bool:
     """Whether a pod, or the template of a workload, is of the cluster's DNS: the label is the same everywhere."""
     owner = (body.get("spec") or {}).get("template") or body
     return ((owner.get("metadata") or {}).get("labels") or {}).get("k8s-app") == "kube-dns"

@@ -50,7 +50,15 @@ def check(module: AnsibleModule, asked: Question) -> None:
         from .trust import check_bundle  # cryptography is loaded where TLS is judged only
 
         check_bundle(asked.tls.bundle, "tls.bundle")
-    dest = module.params["dest"]
+    check_dest(module.params["dest"])
+
+
+def check_dest(dest: str | None) -> None:
+    """Refuse a file that cannot be written.
+
+    Raises:
+        OptionError: its folder does not exist.
+    """
     if dest and not os.path.isdir(os.path.dirname(os.path.abspath(dest))):
         raise OptionError(f"dest: the folder of {dest} does not exist")
 

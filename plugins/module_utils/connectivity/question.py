@@ -229,9 +229,6 @@ def question(params: t.Mapping[str, t.Any], layers: t.Sequence[str], *, causes: 
         OptionError: a value cannot work.
     """
     client, expect = dict(params["client"] or {}), dict(params["expect"] or {})
-    dns_namespace, slash, dns_name = params["dns_service"].partition("/")
-    if not (dns_namespace and slash and dns_name):
-        raise OptionError(f"dns_service: {params['dns_service']!r} is not of the form namespace/name")
     for option in ("timeout", "max_nodes", "max_pods"):
         if params[option] < 1:
             raise OptionError(f"{option}: {params[option]} given, at least 1 expected")
@@ -271,7 +268,7 @@ def question(params: t.Mapping[str, t.Any], layers: t.Sequence[str], *, causes: 
         ),
         tls=_tls(params.get("tls") or {}),
         domain=(params["cluster_domain"] or "").strip("."),
-        dns=(dns_namespace, dns_name),
+        dns=dns_service(params["dns_service"]),
         max_pods=params["max_pods"],
         timeout=float(params["timeout"]),
         ask=params.get("probe", True),
@@ -280,6 +277,18 @@ def question(params: t.Mapping[str, t.Any], layers: t.Sequence[str], *, causes: 
         workload=_workload(client["workload"] or ""),
         waivers=tuple(waiver(given) for given in params["waivers"]),
     )
+
+
+def dns_service(given: str) -> tuple[str, str]:
+    """Namespace and name.
+
+    Raises:
+        OptionError: it is of another form.
+    """
+    namespace, slash, name = given.partition("/")
+    if not (namespace and slash and name):
+        raise OptionError(f"dns_service: {given!r} is not of the form namespace/name")
+    return namespace, name
 
 
 def _labels(given: t.Mapping[str, t.Any] | None) -> dict[str, str]:

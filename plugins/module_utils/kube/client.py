@@ -69,6 +69,7 @@ _HINTS = {
 
 Body = dict[str, t.Any]
 _T = t.TypeVar("_T")
+_Pages = tuple[list[_T], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,7 @@ class Cluster:
         keep: t.Callable[[Body], _T],
         labels: str = "",
         fields: str = "",
-    ) -> list[_T]:
+    ) -> t.Sequence[_T]:
         """As :meth:`list`, but of each object only what `keep` makes of it, so that one page is held at a time."""
         try:
             return self._pages(kind, namespace, labels, fields, PAGE, keep)[0]
@@ -193,7 +194,7 @@ class Cluster:
         limit: int,
         keep: t.Callable[[Body], _T],
         accept: str = "application/json",
-    ) -> tuple[list[_T], str]:
+    ) -> _Pages[_T]:
         """What `keep` makes of all objects, and of which revision they are."""
         items: list[_T] = []
         token = ""
