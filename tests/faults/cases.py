@@ -23,6 +23,8 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.certifica
 
 # Seconds after which a container that is not ready is no longer said to be starting.
 START = 32
+# Seconds that a load balancer may take before it is asked about.
+LOAD_BALANCER = 122
 # Seconds after which a pod that fits on no node is no longer said to wait for room.
 SCHEDULE = 22
 
@@ -264,7 +266,7 @@ def _no_load_balancer(bed: Bed) -> None:
     bed.recreate(kinds.SERVICE, body)
     bed.replaced()
     bed.anew = True
-    time.sleep(START)
+    time.sleep(LOAD_BALANCER)
 
 
 # ----- policies
