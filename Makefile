@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit molecule faults bench cluster venv clean distclean
+.PHONY: help demo test lint unit molecule faults bench scale cluster venv clean distclean
 
 BED := tests/kind/bed
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/plumbline
@@ -37,6 +37,9 @@ faults: cluster ## Break the real cluster in every known way, and see whether th
 
 bench: cluster ## Measure our modules beside kubernetes.core on the cluster
 	@python tests/bench/bench.py
+
+scale: cluster ## Measure a survey of 1,000 Services, on a cluster of its own with pretended pods
+	@python tests/bench/scale.py
 
 venv: ## Make the Python environment .venv
 	@$(BED) venv
