@@ -25,9 +25,9 @@ requirements:
 """
 
 EXAMPLES = r"""
-# ansible.cfg
-[defaults]
-callbacks_enabled = plumbline.kubernetes.checks
+# In ansible.cfg:
+#   [defaults]
+#   callbacks_enabled = plumbline.kubernetes.checks
 """
 
 import sys

@@ -164,7 +164,7 @@ options:
   waivers:
     description:
       - Complaints that are accepted for a time. They are reported as skipped, with the reason.
-      - From the day after O(waivers[].until) the complaint counts again, and a warning says that the waiver has expired.
+      - From the day after O(waivers[].until) the complaint counts again, and a warning says that it has expired.
     type: list
     elements: dict
     default: []

@@ -25,7 +25,7 @@ NARROWEST, WIDEST = 40, 100
 
 _MARKS = {"fail": "✗", "inconclusive": "?", "warn": "!", "pass": "✓", "skipped": "–"}  # noqa: RUF001
 _PLAIN_MARKS = {"fail": "x", "inconclusive": "?", "warn": "!", "pass": "+", "skipped": "-"}
-_PLAIN = str.maketrans({"…": "...", "→": "->", "–": "-", "’": "'"})  # noqa: RUF001
+_PLAIN = str.maketrans({"…": "...", "→": "->", "–": "-", "\u2019": "'"})  # noqa: RUF001
 
 
 class Line(t.NamedTuple):
