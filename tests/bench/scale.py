@@ -208,7 +208,8 @@ def space(number: int) -> str:
 
 def node(number: int) -> dict[str, t.Any]:
     size = {"cpu": "64", "memory": "256Gi", "pods": "250"}
-    metadata = {"name": f"kwok-{number}", "labels": {"type": "kwok"}, "annotations": {"kwok.x-k8s.io/node": "fake"}}
+    labels = {"type": "kwok", "kubernetes.io/os": "linux"}  # with that they get a kube-proxy
+    metadata = {"name": f"kwok-{number}", "labels": labels, "annotations": {"kwok.x-k8s.io/node": "fake"}}
     return {"metadata": metadata, "status": {"allocatable": size, "capacity": size}}
 
 
