@@ -106,13 +106,13 @@ class Survey:
 
     @property
     def causes(self) -> list[dict[str, t.Any]]:
-        """What is wrong, the worst first; what is the same on many Services is told once."""
+        """What is wrong, the worst first, that of the cluster before others; what many Services share is told once."""
         same: dict[tuple[str, str], list[tuple[str, Cause]]] = {}
         for verdict in self.verdicts:
             for cause in verdict.causes:
                 same.setdefault((cause.component, cause.title), []).append((verdict.subject, cause))
         found = [_cause(items) for items in same.values()]
-        return sorted(found, key=lambda cause: (cause["status"] != FAIL, -cause["count"]))
+        return sorted(found, key=lambda cause: (cause["status"] != FAIL, cause["count"] > 0, -cause["count"]))
 
     @property
     def message(self) -> str:

@@ -17,9 +17,15 @@ import pytest
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import survey as surveying
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.census import Census, Holdings, judged
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.checks import workload
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose.causes import Cause
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.facts import reduced
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import Finding
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.snapshot import service as typed
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.survey import (
+    THE_CLUSTER,
+    Survey,
+    Verdict,
+)
 from ansible_collections.plumbline.kubernetes.plugins.modules import survey
 from ansible_collections.plumbline.kubernetes.tests.unit.connectivity import bodies
 from ansible_collections.plumbline.kubernetes.tests.unit.connectivity.builders import NOON
@@ -176,6 +182,16 @@ def test_a_dead_node_is_the_matter_of_those_that_have_pods_there() -> None:
             set_condition(node, "Ready", status="Unknown", lastTransitionTime="2026-11-23T11:00:00Z")
     found = judged(census(held, services=[body]).look(body))
     assert [finding.object for finding in found if finding.id == "IN-07"] == ["Node node-2"]
+
+
+def test_what_many_services_share_is_told_once_and_what_the_cluster_has_comes_first() -> None:
+    node = Cause("IN-07", "fail", "node node-2 is not Ready", "node/node-2")
+    verdicts = [Verdict(name, (), (node,)) for name in ("demo/a", "demo/b")]
+    verdicts.append(Verdict("demo/c", (), (Cause("SV-06", "warn", "odd", "selector"),)))
+    verdicts.append(Verdict(THE_CLUSTER, (), (Cause("IN-01", "fail", "no proxy", "proxy/node-3"),)))
+    found = Survey("kind", tuple(verdicts), NOON, 1.0, 9)
+    told = [(cause["title"], cause["services"]) for cause in found.causes]
+    assert told == [("no proxy", []), ("node node-2 is not Ready", ["demo/a", "demo/b"]), ("odd", ["demo/c"])]
 
 
 # ----- the module
