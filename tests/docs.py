@@ -93,20 +93,21 @@ def diagnose_rights() -> str:
     found = [*rights.roles(rights.api(), "api"), *rights.roles(rights.probing(), "probe")]
     head = [f"# {line}" for line in LICENCE]
     told = RIGHTS.format(**rights.WHERE)
-    return "\n".join([*head, f"#\n# {MADE}\n#", told, *(line for role in found for line in _role(role)), ""])
+    start = ["---", "apiVersion: v1", "kind: List", "items:"]
+    return "\n".join([*head, f"#\n# {MADE}\n#", told, *start, *(line for role in found for line in _role(role)), ""])
 
 
 def _role(role: dict[str, t.Any]) -> list[str]:
     """YAML in the style of the house, which libraries do not write."""
-    lines = ["---", f"apiVersion: {role['apiVersion']}", f"kind: {role['kind']}", "metadata:"]
-    lines += [f"  {key}: {value}" for key, value in role["metadata"].items()]
-    lines.append("rules:")
+    lines = [f"  - apiVersion: {role['apiVersion']}", f"    kind: {role['kind']}", "    metadata:"]
+    lines += [f"      {key}: {value}" for key, value in role["metadata"].items()]
+    lines.append("    rules:")
     for rule in role["rules"]:
         group, *_none = rule["apiGroups"]
         lines += [
-            f"  - apiGroups: [{group or json.dumps(group)}]",
-            f"    resources: [{', '.join(rule['resources'])}]",
-            f"    verbs: [{', '.join(rule['verbs'])}]",
+            f"      - apiGroups: [{group or json.dumps(group)}]",
+            f"        resources: [{', '.join(rule['resources'])}]",
+            f"        verbs: [{', '.join(rule['verbs'])}]",
         ]
     return lines
 

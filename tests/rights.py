@@ -65,7 +65,8 @@ def published(namespace: str) -> dict[str, list[Body]]:
     where = {"demo": namespace, "shop": namespace, "demo-ca": f"{namespace}-ca"}
     found: dict[str, list[Body]] = {}
     for file in files:
-        found[file.stem] = list(yaml.safe_load_all(file.read_text()))
+        document = yaml.safe_load(file.read_text())
+        found[file.stem] = document["items"] if document["kind"] == "List" else [document]
         for metadata in (role["metadata"] for role in found[file.stem]):
             if "namespace" in metadata:
                 metadata["namespace"] = where.get(metadata["namespace"], metadata["namespace"])

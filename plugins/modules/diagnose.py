@@ -147,7 +147,7 @@ causes:
       description: How many those are.
       type: int
     fix:
-      description: How to mend it, as RV(causes[].fix.text), RV(causes[].fix.kubectl) and RV(causes[].fix.task).
+      description: How to mend it, with the keys C(text), C(kubectl) and C(task).
       type: dict
     second:
       description: What else it could be, and what would tell the two apart.

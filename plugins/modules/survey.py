@@ -167,7 +167,7 @@ causes:
         V(possible).
       type: str
     fix:
-      description: How to mend it, as RV(causes[].fix.text), RV(causes[].fix.kubectl) and RV(causes[].fix.task).
+      description: How to mend it, with the keys C(text), C(kubectl) and C(task).
       type: dict
 unread:
   description: What may not be read, and so was not judged.

@@ -19,7 +19,8 @@ FILES = sorted((ROOT / "docs/rights").glob("*.yml"))
 
 
 def roles(path: Path) -> list[dict[str, t.Any]]:
-    return list(yaml.safe_load_all(path.read_text()))
+    document = yaml.safe_load(path.read_text())
+    return document["items"] if document["kind"] == "List" else [document]
 
 
 def table() -> list[str]:

@@ -268,7 +268,9 @@ def _logs(cluster: Cluster, wanted: t.Sequence[tuple[str, str, str, bool]], pool
             return ""
 
     texts = pool.map(read, wanted)
-    return {f"{space}/{pod}/{name}": text for (space, pod, name, _), text in zip(wanted, texts, strict=True) if text}
+    return {
+        f"{space}/{pod}/{name}": text for (space, pod, name, _previous), text in zip(wanted, texts, strict=True) if text
+    }
 
 
 def is_dns(body: Body) -> bool:

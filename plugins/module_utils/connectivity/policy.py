@@ -15,6 +15,7 @@ denied.
 from __future__ import annotations
 
 import ipaddress
+import typing as t
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -24,8 +25,9 @@ INGRESS, EGRESS = "Ingress", "Egress"
 # Set by the API server on every namespace, so it is known without reading any.
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Answer = bool | None
+if t.TYPE_CHECKING:
+    Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+    Answer = bool | None
 
 
 @dataclass(frozen=True, slots=True)

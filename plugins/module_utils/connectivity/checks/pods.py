@@ -32,7 +32,7 @@ _CREATING = frozenset({"ContainerCreating", "PodInitializing"})
 _VOLUME = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
 _SANDBOX = ("FailedCreatePodSandBox",)
 
-Judge = Callable[[Bench, Behind, Body], Finding | None]
+Judge = Callable[[Bench, Behind, Body], "Finding | None"]
 
 
 def complaints(bench: Bench, behind: Behind, explained: frozenset[str]) -> list[Finding]:
