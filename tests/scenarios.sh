@@ -9,7 +9,7 @@ set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 # They count lost requests, cordon a node, or use a namespace that others use: the cluster is theirs while they run.
-readonly alone=" availability healthy quickstart rotation runbooks "
+readonly alone=" availability healthy quickstart rotation "
 readonly lanes=2
 
 one() { # SCENARIO: its verdict, seconds and output become files, and are printed together at its end

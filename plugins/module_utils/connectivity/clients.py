@@ -18,7 +18,6 @@ from .policy import (
     EGRESS,
     INGRESS,
     NAMESPACE_NAME,
-    Answer,
     End,
     Flow,
     Network,
@@ -31,6 +30,9 @@ from .policy import (
 from .probe import JOB_NAME_LABEL, OURS, RUN_LABEL
 from .question import Question
 from .snapshot import Pod, Service
+
+if t.TYPE_CHECKING:
+    from .policy import Answer
 
 PODS, DNS = "pods", "dns"
 NODE_CACHE = "node-local-dns"
