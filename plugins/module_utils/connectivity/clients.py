@@ -20,7 +20,6 @@ from .policy import (
     NAMESPACE_NAME,
     End,
     Flow,
-    Network,
     Verdict,
     every,
     has_block,
@@ -32,7 +31,7 @@ from .question import Question
 from .snapshot import Pod, Service
 
 if t.TYPE_CHECKING:
-    from .policy import Answer
+    from .policy import Answer, Network
 
 PODS, DNS = "pods", "dns"
 NODE_CACHE = "node-local-dns"
