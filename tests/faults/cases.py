@@ -433,7 +433,7 @@ def _corefile(bed: Bed) -> None:
     bed.corefile(lambda text: text.replace("ready", "redy", 1))
 
 
-@case("F36-forwarding-loop", "dns/corefile", words="loop", alone=True)
+@case("F36-forwarding-loop", "dns/corefile", words="forward queries to themselves", alone=True)
 def _forwarding_loop(bed: Bed) -> None:
     bed.corefile(lambda text: text.replace("forward . /etc/resolv.conf", "forward . 127.0.0.1"))
 
