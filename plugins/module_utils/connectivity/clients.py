@@ -18,8 +18,10 @@ from .policy import (
     EGRESS,
     INGRESS,
     NAMESPACE_NAME,
+    Answer,
     End,
     Flow,
+    Network,
     Verdict,
     every,
     has_block,
@@ -29,9 +31,6 @@ from .policy import (
 from .probe import JOB_NAME_LABEL, OURS, RUN_LABEL
 from .question import Question
 from .snapshot import Pod, Service
-
-if t.TYPE_CHECKING:
-    from .policy import Answer, Network
 
 PODS, DNS = "pods", "dns"
 NODE_CACHE = "node-local-dns"

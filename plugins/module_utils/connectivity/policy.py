@@ -25,9 +25,8 @@ INGRESS, EGRESS = "Ingress", "Egress"
 # Set by the API server on every namespace, so it is known without reading any.
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
-if t.TYPE_CHECKING:
-    Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-    Answer = bool | None
+Network: t.TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
+Answer: t.TypeAlias = "bool | None"
 
 
 @dataclass(frozen=True, slots=True)
