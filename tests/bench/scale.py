@@ -254,6 +254,7 @@ class Measured(t.NamedTuple):
     peak: float
     requests: int
     message: str
+    causes: list[dict[str, t.Any]]
 
 
 def survey(kubeconfig: Path) -> Measured:
@@ -281,10 +282,8 @@ def survey(kubeconfig: Path) -> Measured:
     if process.returncode:
         sys.exit(f"the survey failed:\n{text[-4000:]}")
     found = json.JSONDecoder().raw_decode(text[text.index("=> {") + 3 :])[0]
-    used = usage.ru_utime + usage.ru_stime
-    return Measured(
-        found["services"], seconds, found["elapsed"], used, usage.ru_maxrss / 1024, found["requests"], found["msg"]
-    )
+    figures = (seconds, found["elapsed"], usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    return Measured(found["services"], *figures, found["requests"], found["msg"], found["causes"])
 
 
 def engine() -> None:
@@ -321,6 +320,9 @@ def measure(sizes: Sequence[int]) -> None:
             for _time in range(2):
                 found.append(survey(kubeconfig))
                 say(f"  {found[-1].message}")
+                for cause in found[-1].causes:
+                    if cause["component"] != "selector":  # not of our making
+                        say(f"  besides: {cause['service']} {cause['id']} {cause['title']}")
     row = "{:>9} {:>10} {:>8} {:>8} {:>8} {:>8} {:>9}"
     print(f"\nsurvey in one task, {REPLICAS} endpoints each; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     print(row.format("Services", "endpoints", "task s", "inside s", "cpu s", "peak MB", "requests"))
