@@ -123,21 +123,22 @@ class _Court:
     # ----- what objects say
 
     def _stated_roots(self) -> None:
-        later: list[tuple[frozenset[str], Finding]] = []
+        later: list[tuple[str, frozenset[str], Finding]] = []
         for component, finding in sorted(self.stated, key=lambda item: (item[1].status != FAIL, rank(item[0]))):
             above = self.world.above(component, self.accused, self.evidence.good)
             if above:
-                later.append((above, finding))
+                later.append((component, above, finding))
             elif component in self.roots:
                 self._consequence(component, finding)
             else:
                 self.roots[component] = _cause_of(component, finding)
-        for above, finding in later:
-            self._attribute(above, finding)
+        for component, above, finding in later:
+            if not self._attribute(above, finding):
+                self.roots.setdefault(component, _cause_of(component, finding))
 
     def _attribute(self, above: t.Iterable[str], finding: Finding) -> bool:
         """Put a finding under the first cause that explains it."""
-        for component in sorted(above, key=rank):
+        for component in sorted(above, key=_first):
             root = component if component in self.roots else self._root_of(component)
             if root:
                 self._consequence(root, finding)
@@ -146,7 +147,7 @@ class _Court:
 
     def _root_of(self, component: str) -> str:
         above = self.world.above(component, self.roots, self.evidence.good)
-        return min(above, key=rank) if above else ""
+        return min(above, key=_first) if above else ""
 
     def _consequence(self, component: str, finding: Finding) -> None:
         cause = self.roots[component]
@@ -222,6 +223,11 @@ class _Court:
             alike = cause.title if not instance_of(component) else ""
             groups.setdefault((cause.id, kind_of(component), alike), []).append(cause)
         return [_merge(causes) for causes in groups.values()]
+
+
+def _first(component: str) -> tuple[int, str]:
+    """What comes first by causality; by name where that does not tell."""
+    return rank(component), component
 
 
 def _order(candidate: str, ways: t.Sequence[tuple[Symptom, dict[str, int]]]) -> tuple[int, float, int, str]:
