@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Write the keys that a run made into FOLDER/keys, without encryption: collect.py NAMESPACE FOLDER
 
-Those are in the TLS Secrets of NAMESPACE, and those of CAs in the Secrets of NAMESPACE-ca and in FOLDER/ca, encrypted
+Those are in the TLS Secrets of NAMESPACE, and those of CAs in the Secrets of NAMESPACE-leaks and in FOLDER/ca, encrypted
 by FOLDER/passphrase.
 """
 
@@ -39,7 +39,7 @@ def main(namespace: str, folder: Path) -> None:
     config.load_kube_config(os.environ["K8S_AUTH_KUBECONFIG"], os.environ["K8S_AUTH_CONTEXT"])
     passphrase = (folder / "passphrase").read_bytes().strip()
     found = stored(namespace)
-    of_authorities = stored(f"{namespace}-ca") | {path.name: path.read_bytes() for path in folder.glob("ca/*.key")}
+    of_authorities = stored(f"{namespace}-leaks") | {path.name: path.read_bytes() for path in folder.glob("ca/*.key")}
     if len(of_authorities) < 2:
         raise SystemExit("collect: no keys of CAs, in a Secret or in files")
     found |= {name: opened(value, passphrase) for name, value in of_authorities.items()}
