@@ -142,7 +142,7 @@ def gather(cluster: Cluster, question: Question, selector: t.Mapping[str, str] |
         asked = parts_of(question)
         denied = _rights(cluster, question, asked, pool)
         wanted = [part for part in asked if part.name not in denied]
-        bodies = pool.map(lambda part: _read(cluster, question, part), wanted)
+        bodies = pool.map(lambda part: tuple(read(cluster, part, namespace_of(part.where, question))), wanted)
         parts = dict(zip([part.name for part in wanted], bodies, strict=True))
         missing = {part.name: denied[part.name] for part in asked if part.name in denied}
         parts["groups"] = groups.result()
@@ -225,12 +225,16 @@ def _rights(cluster: Cluster, question: Question, parts: t.Sequence[Part], pool:
     return {key: why for key, why in pool.map(denied, asked) if why}
 
 
-def _read(cluster: Cluster, question: Question, part: Part) -> tuple[Body, ...]:
-    namespace = namespace_of(part.where, question)
+def read(cluster: Cluster, part: Part, namespace: str | None) -> t.Sequence[Body]:
+    """The objects of one part, reduced page by page.
+
+    Raises:
+        KubeError: the cluster cannot be asked, or the right is missing.
+    """
     if part.only:
         body = cluster.get(part.kind, part.only, namespace)
-        return (reduced({"kind": part.kind.kind, **body}),) if body else ()
-    return tuple(reduced(body) for body in cluster.list(part.kind, namespace, fields=part.fields).items)
+        return [reduced({"kind": part.kind.kind, **body})] if body else []
+    return cluster.collect(part.kind, namespace, keep=reduced, fields=part.fields)
 
 
 def _sources(kind: Kind, owners: Iterable[Body]) -> list[str]:

@@ -22,12 +22,11 @@ from datetime import UTC, datetime
 
 from ..kube.client import Cluster
 from ..kube.errors import Forbidden, OptionError, one_line
-from ..kube.kinds import ENDPOINT_SLICE, Kind
+from ..kube.kinds import ENDPOINT_SLICE
 from . import gather
 from .census import DNS, HOME, SLICES, Census, Holdings, judged, judged_cluster, slice_of
 from .diagnose.causes import Cause, diagnose
 from .engine import SETTLE, Round, is_open, touched
-from .facts import reduced
 from .intent import matches
 from .look import Look
 from .result import FAIL, FAIL_ON, INCONCLUSIVE, PASS, WARN, Finding, printable, short
@@ -294,20 +293,15 @@ def read(cluster: Cluster, namespaces: Sequence[str], dns: tuple[str, str]) -> H
 
 def _read(cluster: Cluster, name: str, place: str | None) -> tuple[Sequence[t.Any], str]:
     """The objects of one part, and why there are none where they may not be read."""
-    kind: Kind = ENDPOINT_SLICE if name == SLICES else _PARTS[name].kind
+    part = _PARTS.get(name) or gather.Part(SLICES, ENDPOINT_SLICE)
     try:
         if name == SLICES:
-            return cluster.collect(kind, place, keep=slice_of), ""
-        part = _PARTS[name]
-        if part.only:
-            body = cluster.get(kind, part.only)
-            return [reduced({"kind": kind.kind, **body})] if body else [], ""
-        return cluster.collect(kind, place, keep=reduced, fields=part.fields), ""
+            return cluster.collect(part.kind, place, keep=slice_of), ""
+        return gather.read(cluster, part, place), ""
     except Forbidden:
         if name == "services":
             raise
-        verb = "get" if name != SLICES and _PARTS[name].only else "list"
-        return [], f"cannot {verb} {kind.plural}" + (f" in namespace {place}" if place else "")
+        return [], f"cannot {part.verb} {part.kind.plural}" + (f" in namespace {place}" if place else "")
 
 
 # ----- pure parts

@@ -13,7 +13,6 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
     MOST_SOURCES,
     gather,
 )
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Listing
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds import Kind
 from ansible_collections.plumbline.kubernetes.tests.unit.connectivity.builders import question
 from ansible_collections.plumbline.kubernetes.tests.unit.connectivity.scenes import Body, Scene, scene, unready, waiting
@@ -28,8 +27,10 @@ class Stub:
     def may(self, _verb: str, resource: str, _namespace: str | None, **_more: str) -> bool:
         return resource not in self.denied
 
-    def list(self, kind: Kind, _namespace: str | None = None, **_more: str) -> Listing:
-        return Listing(self.held.parts.get(kind.plural, []), "1")
+    def collect(
+        self, kind: Kind, _namespace: str | None = None, *, keep: t.Callable[[Body], Body], **_more: str
+    ) -> list[Body]:
+        return [keep(body) for body in self.held.parts.get(kind.plural, [])]
 
     def get(self, kind: Kind, name: str, _namespace: str | None = None) -> Body | None:
         bodies = self.held.parts.get(kind.plural, [])

@@ -188,16 +188,10 @@ class _Court:
     def _convict(self, component: str, symptoms: t.Sequence[Symptom]) -> None:
         first = symptoms[0].finding
         rival = _rival(component, symptoms)
-        cause = Cause(
-            id=first.id,
+        cause = replace(
+            _cause_of(component, first),
             status=FAIL if any(symptom.finding.status == FAIL for symptom in symptoms) else WARN,
             title=headline(self.look, component, first),
-            component=component,
-            object=first.object,
-            field=first.field,
-            observed=first.observed,
-            expected=first.expected,
-            why=first.cause,
             confidence=POSSIBLE if rival else LIKELY,
             evidence={"seen": list(dict.fromkeys(symptom.text for symptom in symptoms))[:20], **first.evidence},
             second=(headline(self.look, rival, first), apart(self.look, component, rival)) if rival else ("", ""),
@@ -254,26 +248,15 @@ def _merge(causes: t.Sequence[Cause]) -> Cause:
     more = ", ".join(others[:_MOST_ALIKE]) + (
         f" and {len(others) - _MOST_ALIKE} more" if len(others) > _MOST_ALIKE else ""
     )
-    consequences = tuple(dict.fromkeys(_Keyed(f) for cause in causes for f in cause.consequences))
+    consequences: dict[tuple[str, str, str], Finding] = {}
+    for finding in (finding for cause in causes for finding in cause.consequences):
+        consequences.setdefault(finding.key, finding)
     return replace(
         first,
         title=f"{first.title} (likewise {more})",
         evidence={**first.evidence, "likewise": [cause.title for cause in causes[1:]]},
-        consequences=tuple(keyed.finding for keyed in consequences),
+        consequences=tuple(consequences.values()),
     )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Keyed:
-    """A finding by its key: its evidence may be of a kind that has no hash."""
-
-    finding: Finding
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Keyed) and other.finding.key == self.finding.key
-
-    def __hash__(self) -> int:
-        return hash(self.finding.key)
 
 
 def _cause_of(component: str, finding: Finding) -> Cause:

@@ -20,8 +20,6 @@ from ..result import Finding
 from ..scope import Probe
 from ..snapshot import Endpoint
 
-Seen = tuple[Probe, Observation]
-
 # Findings that judge an object by what the API, the served certificate or the container's variables say: id -> what
 # they accuse. `{pod}` is the pod of the finding's object.
 STATED: dict[str, str] = {
@@ -252,8 +250,6 @@ class Evidence:
         servers = [found for probe, found in look.seen("dns") if probe.endpoint]
         if not any(found.ok for found in servers):
             return [Symptom(finding, ("dns/servers",), finding.message)]
-        if not servers:  # there is none behind the Service
-            return [Symptom(finding, ("dns/servers", "dns/service"), finding.message)]
         if finding.id == "DN-22":
             ways = [f"proxy/{node}" for node in nodes] if len(nodes) == 1 else ["dns/service", "proxies"]
             return [Symptom(finding, self._left(ways) or ("dns/service",), finding.message)]
