@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Write the keys that a run made into FOLDER/keys, without encryption: collect.py NAMESPACE FOLDER
 
-Those are in the TLS Secrets of NAMESPACE, and those of CAs in the Secrets of NAMESPACE-leaks and in FOLDER/ca, encrypted
-by FOLDER/passphrase.
+Those are in the TLS Secrets of NAMESPACE, and those of CAs in the Secrets of NAMESPACE-leaks and in FOLDER/ca,
+encrypted by FOLDER/passphrase.
 """
 
 from __future__ import annotations
