@@ -15,6 +15,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from ..kube.errors import lacks_account
+
 Body = dict[str, t.Any]
 
 REVISION = "deployment.kubernetes.io/revision"
@@ -33,6 +35,7 @@ GRACE = {
     "ErrImagePull": 3.0,
     "Unschedulable": 3.0,
     "FailedCreate": 1.0,
+    "ServiceAccountMissing": 10.0,
     "MissingVolumeSource": 1.0,
     # Of a Service: a controller that was told a moment ago needs a moment to make pods.
     "NothingSelected": 5.0,
@@ -188,7 +191,9 @@ def _controller_causes(deployment: Body) -> list[Cause]:
     for condition in (deployment.get("status") or {}).get("conditions") or []:
         kind, state, reason = condition.get("type"), condition.get("status"), condition.get("reason", "")
         if kind == "ReplicaFailure" and state == "True":
-            causes.append(Cause(reason or "FailedCreate", condition.get("message", "")))
+            message = condition.get("message", "")
+            reason = "ServiceAccountMissing" if lacks_account(message) else reason or "FailedCreate"
+            causes.append(Cause(reason, message))
         if kind == "Progressing" and state == "False" and reason == "ProgressDeadlineExceeded":
             causes.append(Cause(reason, condition.get("message", "")))
     return causes

@@ -32,7 +32,7 @@ from concurrent import futures
 from dataclasses import dataclass, field
 
 from ..kube.client import Cluster
-from ..kube.errors import ApiError, KubeError, WaitTimeout, one_line
+from ..kube.errors import ApiError, KubeError, WaitTimeout, lacks_account, one_line
 from ..kube.kinds import EVENT, JOB, POD
 from ..kube.watch import Interest, View
 from . import agent, agent_tls
@@ -44,6 +44,8 @@ CONTAINER = "agent"
 RUN_LABEL = "plumbline.dev/run"
 OURS = {"app.kubernetes.io/managed-by": "plumbline", "app.kubernetes.io/component": "probe"}
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
+# A condition that nobody sets.
+NEVER = "plumbline.dev/never"
 
 # The kernel takes 128 KiB per argument, and an object of the API server should stay well below 1 MiB.
 PIECE = 100_000
@@ -97,6 +99,8 @@ class Options:
         namespace: the namespace that labels, service account and pull secrets belong to: clients in other namespaces,
             where those names mean nothing, get none of them.
         labels: further labels of the pods, since policies judge the client by them.
+        strangers: clients with labels of their own in the place of those, and no service account; they are never ready,
+            so that no Service whose selector those labels match sends them anybody's connections.
         interpreter: Python 3.9 or newer in the image.
         budget: seconds for the whole plan, counted by the agent from its own start.
         start_timeout: seconds from the creation of a Job until its container runs, the pull of the image included.
@@ -106,6 +110,7 @@ class Options:
     image: str
     namespace: str = ""
     labels: t.Mapping[str, str] = field(default_factory=dict)
+    strangers: t.Mapping[t.Any, t.Mapping[str, str]] = field(default_factory=dict)
     service_account: str = ""
     image_pull_policy: str = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
@@ -186,6 +191,8 @@ def job(name: str, run_id: str, client: Client, argv: t.Sequence[str], options: 
     """
     labels = {**OURS, RUN_LABEL: run_id}
     at_home = client.namespace == options.namespace
+    strange = client in options.strangers
+    worn = options.strangers[client] if strange else options.labels if at_home else {}
     pod: Body = {
         "nodeName": client.node,
         "tolerations": [{"operator": "Exists"}],
@@ -217,7 +224,9 @@ def job(name: str, run_id: str, client: Client, argv: t.Sequence[str], options: 
             }
         ],
     }
-    if at_home and options.service_account:
+    if strange:
+        pod["readinessGates"] = [{"conditionType": NEVER}]
+    elif at_home and options.service_account:
         pod["serviceAccountName"] = options.service_account
     if at_home and options.image_pull_secrets:
         pod["imagePullSecrets"] = [{"name": secret} for secret in options.image_pull_secrets]
@@ -229,7 +238,7 @@ def job(name: str, run_id: str, client: Client, argv: t.Sequence[str], options: 
             "backoffLimit": 0,
             "activeDeadlineSeconds": int(options.timeout) + 1,
             "ttlSecondsAfterFinished": TTL_AFTER_FINISHED,
-            "template": {"metadata": {"labels": {**(options.labels if at_home else {}), **labels}}, "spec": pod},
+            "template": {"metadata": {"labels": {**worn, **labels}}, "spec": pod},
         },
     }
 
@@ -515,6 +524,7 @@ class _Round(t.Generic[C]):
         self.names: dict[str, C] = {}
         self.created: dict[C, float] = {}
         self.asked: dict[C, float] = {}
+        self.refused: dict[C, str] = {}
         self.seen: set[str] = set()
         self.followed: dict[C, float] = {}
         self.reading: dict[C, futures.Future[ProbeOutcome | None]] = {}
@@ -636,6 +646,8 @@ class _Round(t.Generic[C]):
         if pod is None and self.jobs[client]["metadata"]["name"] in self.seen:
             return client, name, Progress("fail", "the pod was removed by somebody else before it was done")
         state = progress(pod, now - self.created[client], client, self.options)
+        if pod is None and state.step == "fail" and client in self.refused:
+            return client, name, Progress("fail", f"{state.text}; {self.refused[client]}")
         if state.step == "ask" and now - self.asked.get(client, 0.0) < ASK_AFTER:
             return client, name, Progress("wait", state.text)
         if state.step == "follow" and client in self.followed:
@@ -653,7 +665,10 @@ class _Round(t.Generic[C]):
             return  # the right to list events is not required
         for event in events:
             if event.get("reason") == "FailedCreate":
-                self.fail(client, f"the pod was refused: {event.get('message')}")
+                self.refused[client] = f"the pod was refused: {event.get('message')}"
+                # The Job controller tries again, and in a namespace that was made just now it will succeed.
+                if not lacks_account(self.refused[client]):
+                    self.fail(client, self.refused[client])
 
     def follow(self, client: C, pod: str) -> ProbeOutcome | None:
         """The outcome as soon as the log holds it whole; None where it ends without."""

@@ -102,3 +102,18 @@ def one_line(text: str, limit: int = 1000) -> str:
     """
     folded = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
     return folded if len(folded) <= limit else folded[: limit - 1] + "…"
+
+
+def lacks_account(text: str) -> bool:
+    """Whether `text` says that a pod was refused because its service account is not there.
+
+    A namespace that was made a moment ago gets its own, `default`, from a controller, which a busy control plane may
+    take seconds for (plugin/pkg/admission/serviceaccount/admission.go has the words).
+    """
+    return "error looking up service account" in text and "not found" in text
+
+
+def cannot(verb: str, resource: str, namespace: str | None = None, subresource: str = "") -> str:
+    """Which right is missing, as everything that does without it says: `cannot list events in namespace demo`."""
+    what = f"cannot {verb} {resource}/{subresource}" if subresource else f"cannot {verb} {resource}"
+    return f"{what} in namespace {namespace}" if namespace else what

@@ -13,14 +13,16 @@ import time
 import typing as t
 
 from ..app.preflight import exit_code, labels, pod
-from ..app.rollout import Cause, Patience, pod_causes, volume_sources
+from ..app.rollout import GRACE, Cause, Patience, pod_causes, volume_sources
 from ..kube.client import Cluster
-from ..kube.errors import KubeError, WaitFailed, one_line
+from ..kube.errors import Forbidden, KubeError, WaitFailed, lacks_account, one_line
 from ..kube.kinds import DEPLOYMENT, POD
 from ..kube.watch import Interest, View
 from .rollout import is_there
 
 Body = dict[str, t.Any]
+
+_TRY_AGAIN_AFTER = 0.3
 
 
 def preflight(cluster: Cluster, deployment: Body, container: str, command: t.Sequence[str], timeout: float) -> None:
@@ -32,6 +34,7 @@ def preflight(cluster: Cluster, deployment: Body, container: str, command: t.Seq
     """
     metadata = deployment["metadata"]
     namespace = metadata["namespace"]
+    deadline = time.monotonic() + timeout
     what = f"{cluster.label}: {DEPLOYMENT.describe(metadata['name'], namespace)}"
     for kind, name in volume_sources(deployment["spec"]["template"]["spec"]):
         if is_there(cluster, kind, name, namespace) is False:
@@ -41,10 +44,10 @@ def preflight(cluster: Cluster, deployment: Body, container: str, command: t.Seq
     # What an earlier run left when it was killed.
     selector = ",".join(f"{key}={value}" for key, value in labels(metadata["name"]).items())
     cluster.delete_collection(POD, namespace, labels=selector, grace=0)
-    made = cluster.create(POD, pod(deployment, container, command, secrets.token_hex(3)))
+    made = _create(cluster, pod(deployment, container, command, secrets.token_hex(3)), timeout, what)
     name = made["metadata"]["name"]
     try:
-        code, cause = _end(cluster, made, container, timeout)
+        code, cause = _end(cluster, made, container, max(0.0, deadline - time.monotonic()))
         if code:
             output = one_line(cluster.log(namespace, name, container)[-600:])
             raise WaitFailed(
@@ -59,6 +62,26 @@ def preflight(cluster: Cluster, deployment: Body, container: str, command: t.Seq
         # Its deadline ends it, and the next preflight deletes it, where this cannot.
         with contextlib.suppress(KubeError):
             cluster.delete(POD, name, namespace)
+
+
+def _create(cluster: Cluster, body: Body, timeout: float, what: str) -> Body:
+    """Create the pod, again and again as long as its service account is not there yet."""
+    patience = min(GRACE["ServiceAccountMissing"], timeout)
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return cluster.create(POD, body)
+        except Forbidden as error:
+            if not lacks_account(str(error)):
+                raise
+            if time.monotonic() + _TRY_AGAIN_AFTER > deadline:
+                account = f"{body['metadata']['namespace']}/{body['spec'].get('serviceAccountName') or 'default'}"
+                raise WaitFailed(
+                    f"{what}: nothing was changed: its pods need ServiceAccount {account}, which does not exist after "
+                    f"{patience:g} s",
+                    cause="ServiceAccountMissing",
+                ) from None
+        time.sleep(_TRY_AGAIN_AFTER)
 
 
 def _end(cluster: Cluster, made: Body, container: str, timeout: float) -> tuple[int | None, Cause | None]:

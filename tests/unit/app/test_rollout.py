@@ -152,6 +152,15 @@ def test_a_refused_creation_is_named():
     assert cause.text() == "FailedCreate: exceeded quota"
 
 
+def test_a_service_account_that_is_not_there_yet_is_waited_for():
+    message = 'pods "p" is forbidden: error looking up service account demo/default: serviceaccount "default" not found'
+    failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
+    causes = assess(deployment(status=NOT_DONE, conditions=[failure]), SETS, []).causes
+    patience = Patience()
+    assert [patience.final(causes, second) for second in (0.0, 9.0)] == [None, None]
+    assert patience.final(causes, 10.0).text() == f"ServiceAccountMissing: {message}"
+
+
 @pytest.mark.parametrize(
     ("item", "expected"),
     [

@@ -482,6 +482,40 @@ def test_round_pod_refused(api: FakeApi) -> None:
     assert fake.removed() == {"node-1"}
 
 
+NO_ACCOUNT = (
+    'pods "p-x" is forbidden: error looking up service account demo/default: serviceaccount "default" not found'
+)
+
+
+def test_round_in_a_namespace_that_was_made_just_now(api: FakeApi) -> None:
+    """The Job controller is refused until there is a service account, and tries again by itself."""
+    fake = FakeCluster(api, lambda _node: DONE, RESULT)
+    told = threading.Event()
+
+    def refused(_request: Request) -> fake_api.Answer:
+        told.set()
+        return reply({"items": [{"reason": "FailedCreate", "message": NO_ACCOUNT}]})
+
+    def later(request: Request) -> fake_api.Answer:
+        assert told.wait(20)
+        return fake.watch(request)
+
+    api.on("GET", "/api/v1/namespaces/demo/events", refused)
+    api.on("WATCH", "/api/v1/namespaces/demo/pods", later, fake_api.hang())
+    assert run(api, HERE)[HERE].cause == ""
+
+
+def test_round_service_account_that_never_comes(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeCluster(api, lambda _node: None, RESULT)
+    monkeypatch.setattr(probe, "CONTROLLER_PATIENCE", 1.5)
+    api.on(
+        "GET", "/api/v1/namespaces/demo/events", reply({"items": [{"reason": "FailedCreate", "message": NO_ACCOUNT}]})
+    )
+    cause = run(api, HERE)[HERE].cause
+    assert "created no pod within 1.5 s; the pod was refused: " in cause
+    assert cause.endswith('serviceaccount "default" not found')
+
+
 def test_round_without_the_right_to_see_why(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
     FakeCluster(api, lambda _node: None, RESULT)
     monkeypatch.setattr(probe, "CONTROLLER_PATIENCE", 1.5)

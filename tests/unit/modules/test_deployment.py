@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.wait import preflight
 from ansible_collections.plumbline.kubernetes.plugins.modules import deployment, rollout
 from ansible_collections.plumbline.kubernetes.tests.unit.fake_api import (
     FakeApi,
@@ -265,6 +266,39 @@ def test_a_preflight_that_fails_changes_nothing_and_shows_its_output(api: FakeAp
     )
     assert api.sent("PATCH") == [f"PATCH {WEB}?dryRun"]
     assert f"DELETE {PODS}/web-preflight-1" in api.sent("DELETE")
+
+
+NO_ACCOUNT = 'pods "p" is forbidden: error looking up service account demo/web: serviceaccount "web" not found'
+
+
+def test_a_preflight_waits_for_the_service_account_of_a_namespace_made_just_now(api: FakeApi) -> None:
+    script_preflight(api, 0)
+    api.on("POST", PODS, status(403, "Forbidden", NO_ACCOUNT), reply(tried(0)))
+    assert run(api, deployment, image="nginx:2", preflight=["nginx", "-t"], wait=False)["changed"] is True
+    assert api.sent("POST") == [f"POST {PODS}"] * 2
+
+
+@pytest.mark.parametrize(
+    ("refusal", "wait_timeout", "words", "again"),
+    [
+        (NO_ACCOUNT, 0, "its pods need ServiceAccount demo/web, which does not exist after 0 s", False),
+        (NO_ACCOUNT, 1, "its pods need ServiceAccount demo/web, which does not exist after 1 s", True),
+        ("exceeded quota: pods", 60, "exceeded quota: pods", False),
+    ],
+)
+def test_what_a_preflight_is_refused_for(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch, refusal: str, wait_timeout: int, words: str, again: bool
+) -> None:
+    monkeypatch.setattr(preflight, "_TRY_AGAIN_AFTER", 0.05)
+    script_preflight(api, 0)
+    wanted = web(image="nginx:2")
+    wanted["spec"]["template"]["spec"]["serviceAccountName"] = "web"
+    api.on("PATCH", WEB, reply(wanted))
+    api.on("POST", PODS, status(403, "Forbidden", refusal))
+    result = run(api, deployment, image="nginx:2", preflight=["nginx", "-t"], wait_timeout=wait_timeout)
+    assert words in result["msg"]
+    assert (len(api.sent("POST")) > 1) is again
+    assert api.sent("PATCH") == [f"PATCH {WEB}?dryRun"]
 
 
 def test_check_mode_runs_no_preflight(api: FakeApi) -> None:
