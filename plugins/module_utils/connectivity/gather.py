@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ..kube.client import Cluster
-from ..kube.errors import Forbidden, KubeError, Unauthorized
+from ..kube.errors import Forbidden, KubeError, Unauthorized, cannot
 from ..kube.kinds import (
     CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
@@ -214,8 +214,7 @@ def _rights(cluster: Cluster, question: Question, parts: t.Sequence[Part], pool:
         namespace = namespace_of(where, question)
         if cluster.may(verb, resource, namespace, group=group, subresource=sub):
             return key, ""
-        place = f" in namespace {namespace}" if namespace else ""
-        return key, f"cannot {verb} {resource}{'/' + sub if sub else ''}{place}"
+        return key, cannot(verb, resource, namespace, sub)
 
     asked = [(part.name, part.verb, part.kind.plural, part.kind.group, "", part.where) for part in parts]
     asked += [

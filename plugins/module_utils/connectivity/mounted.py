@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from ..kube.client import Cluster
-from ..kube.errors import ConnectionFailed, Forbidden, NotFound, Unauthorized, one_line
+from ..kube.errors import ConnectionFailed, Forbidden, NotFound, Unauthorized, cannot, one_line
 from ..kube.exec import ExecResult, execute
 from ..pki.certificates import fingerprint, parse_chain
 from ..pki.errors import PkiError
@@ -35,7 +35,7 @@ def read(cluster: Cluster, pod: Pod, container: Container, path: str) -> Mounted
     except NotFound:
         return None
     except (Forbidden, Unauthorized):
-        why = f"cannot create pods/exec in namespace {pod.namespace}"
+        why = cannot("create", "pods", pod.namespace, "exec")
         return Mounted(pod, container.name, verdict="skipped", detail=why)
     except ConnectionFailed as error:
         return Mounted(pod, container.name, verdict="undecided", detail=str(error))

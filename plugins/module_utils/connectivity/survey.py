@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ..kube.client import Cluster
-from ..kube.errors import Forbidden, OptionError, one_line
+from ..kube.errors import Forbidden, OptionError, cannot, one_line
 from ..kube.kinds import ENDPOINT_SLICE
 from . import gather
 from .census import DNS, HOME, SLICES, Census, Holdings, judged, judged_cluster, slice_of
@@ -286,7 +286,7 @@ def read(cluster: Cluster, namespaces: Sequence[str], dns: tuple[str, str]) -> H
         try:
             parts["corefiles"] = list(gather.corefiles(cluster, dns[0], of_dns, pool))
         except Forbidden:
-            missing["corefiles", ""] = f"cannot get configmaps in namespace {dns[0]}"
+            missing["corefiles", ""] = cannot("get", "configmaps", dns[0])
     slices = parts.pop(SLICES)
     return Holdings(parts, slices, datetime.now(UTC), missing)
 
@@ -301,7 +301,7 @@ def _read(cluster: Cluster, name: str, place: str | None) -> tuple[Sequence[t.An
     except Forbidden:
         if name == "services":
             raise
-        return [], f"cannot {part.verb} {part.kind.plural}" + (f" in namespace {place}" if place else "")
+        return [], cannot(part.verb, part.kind.plural, place)
 
 
 # ----- pure parts
