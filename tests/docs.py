@@ -84,6 +84,8 @@ RIGHTS = """# The rights that diagnose makes use of, and verify with all its che
 # The Service is in the namespace {home}, its clients are in {client}, the DNS servers in {dns}: put in your own.
 # Clients in the Service's namespace need the Roles of both there.
 #
+# Each namespace of expect.refused_from needs the Roles for clients, too.
+#
 # Roles named -api- are enough to judge without asking (probe: false). Roles named -probe- are needed besides, to ask
 # from pods. Nothing is done on nodes, and nothing is privileged."""
 

@@ -132,7 +132,11 @@ options:
       refused_from:
         description:
           - Clients that must not reach the Service. Judged by the network policies, with the check V(policy).
-          - That policies forbid it does not prove that the network enforces them.
+          - With the check V(endpoints) or V(http) it is also tried, by one more probe pod for each of the first eight
+            of them. An answer is a failure; a probe that did not run, or addresses that answer nobody, prove nothing
+            and are V(inconclusive).
+          - That pod wears the labels given here, is never ready, and needs the same rights in its namespace as those of
+            O(client) do. The selector of the Service must not match the labels.
         type: list
         elements: dict
         default: []

@@ -292,7 +292,7 @@ def _deny_dns(bed: Bed) -> None:
     bed.options["probe"] = False
 
 
-@case("F46-not-enforced", "unknown/PO-04", words="does not enforce NetworkPolicies")
+@case("F46-not-enforced", "enforcement", words="does not enforce NetworkPolicies")
 def _not_enforced(bed: Bed) -> None:
     bed.extra(kinds.NETWORK_POLICY, policy(bed, {"podSelector": {}, "policyTypes": ["Ingress"]}))
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from . import names
 from .ports import web_ports
 from .question import Question
+from .result import short
 from .snapshot import Endpoint, Node, Service, ServicePort, Snapshot
 
 Task = dict[str, t.Any]
@@ -36,6 +37,25 @@ class Vantage:
     namespace: str
     node: str
     label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A client that must not get in.
+
+    Attributes:
+        vantage: from where it is tried.
+        labels: what the pod wears besides ours; it gets nothing else of the clients' own.
+    """
+
+    vantage: Vantage
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+def stranger_label(namespace: str, labels: t.Mapping[str, str]) -> str:
+    """A client that must not get in, for messages: `pods with app=shop of namespace web`."""
+    wanted = f" with {short([f'{key}={value}' for key, value in sorted(labels.items())])}" if labels else ""
+    return f"pods{wanted} of namespace {namespace}"
 
 
 @dataclass(frozen=True, slots=True)

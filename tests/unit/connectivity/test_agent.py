@@ -549,7 +549,25 @@ def test_dns_truncation_is_reported_and_not_followed() -> None:
         "answers": ["10.96.1.2"],
         "truncated": True,
         "authoritative": True,
+        "lost": 0,
     }
+
+
+@pytest.mark.parametrize(("answers", "lost"), [((1,), 1), ((0, 1), 0), ((0,), 0)], ids=["lost", "slow", "prompt"])
+def test_a_query_without_an_answer_is_sent_once_more(answers: tuple[int, ...], lost: int) -> None:
+    """Each query has an id of its own, so an answer that is merely late is known as that of the first one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+
+        def serve() -> None:
+            queries = [sock.recvfrom(4096) for _query in range(max(answers) + 1)]
+            for number in answers:
+                sock.sendto(reply(queries[number][0], A), queries[number][1])
+
+        threading.Thread(target=serve, daemon=True).start()
+        task = {"type": "dns", "server": "127.0.0.1", "port": sock.getsockname()[1], "name": NAME, "rrtype": "A"}
+        observation = observe({**task, "timeout": 2.0})
+    assert (observation["class"], observation["value"]["lost"]) == ("ok", lost)
 
 
 # Offset of the first record's owner, for pointers: behind the header and the question.
@@ -776,6 +794,40 @@ def test_control_fails_as_the_probes_own_error(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(agent.socket, "socket", broken)
     assert observe({"type": "control"})["class"] == "error"
+
+
+@pytest.mark.parametrize(("late", "kinds"), [(0.0, ["timeout", "name", "ok"]), (1.5, ["deadline", "name", "ok"])])
+def test_a_probe_that_was_late_itself_accuses_nobody_of_being_late(
+    monkeypatch: pytest.MonkeyPatch, late: float, kinds: list[str]
+) -> None:
+    """Its own time limits say nothing then; what somebody told it still does."""
+    drive = agent.drive
+    monkeypatch.setattr(agent, "drive", lambda *given: drive(*given) + late)
+    monkeypatch.setattr(agent, "look_up", lambda name: {"error": f"{name}: EAI_NONAME: not known"})
+    with Server(lambda: [HANG]) as server:
+        web = {"type": "http", "address": "127.0.0.1", "port": server.port, "timeout": 0.2, "repeat": 3}
+        document = run(web, {"type": "resolve", "name": "absent"}, {"type": "control"})
+    found = document["observations"]
+    assert [observation["class"] for observation in found] == kinds
+    assert found[0]["value"]["classes"] == {kinds[0]: 3}
+    assert (found[2]["value"]["late_ms"] >= 1500) == bool(late)
+
+
+def test_that_the_system_resolver_gave_up_says_nothing_where_the_probe_was_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(agent, "look_up", lambda _name: {"error": "EAI_AGAIN: Temporary failure in name resolution"})
+    task = {"type": "resolve", "name": "web"}
+    assert observe(task)["class"] == "name"
+    monkeypatch.setattr(agent, "LATE", 0.0)
+    assert observe(task)["class"] == "deadline"
+
+
+def test_a_loop_that_is_held_up_knows_how_late_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count()
+    # The clock jumps by a second whenever it is looked at: no work and no sleep is ever done in time.
+    monkeypatch.setattr(agent.time, "monotonic", lambda: float(next(clock)))
+    assert agent.drive([agent.Flow({"type": "control", "timeout": 1000}, dict(agent.LIMITS))], 1, 1000.0, 1000.0) >= 1.0
 
 
 @pytest.mark.parametrize("task", [{"type": "gopher"}, {"type": "tcp"}, {"type": "dns", "server": 5, "name": None}])

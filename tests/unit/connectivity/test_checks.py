@@ -67,7 +67,8 @@ def ids(of: Look, *statuses: str) -> set[str]:
 
 def test_every_layer_of_the_folder_is_listed() -> None:
     folder = Path(checks.__file__).parent
-    helpers = {"__init__", "common", "paths", "exposure", "cluster_dns", "tls"}  # parts of other layers
+    helpers = {"__init__", "common", "paths"}
+    helpers |= {"exposure", "cluster_dns", "lookups", "refused", "tls"}  # parts of other layers
     helpers |= {"advice", "containers", "pods", "readiness", "rollouts", "sources", "wording"}  # of workload
     assert {path.stem for path in folder.glob("*.py")} - helpers == {layer.NAME for layer in checks.LAYERS}
     assert {layer.NAME for layer in checks.LAYERS} <= {*LAYERS, *SURROUNDINGS, *checks.ALWAYS}
@@ -349,6 +350,64 @@ def test_faults_that_probes_show(broken: Break, check: str, words: str) -> None:
     lines = [finding.line for finding in bad if finding.id == check]
     assert lines, f"{check} is not among {[finding.line for finding in bad]}"
     assert any(words in line for line in lines), lines
+
+
+def asked_again(node: str = "node-2", server: str | None = None, ms: float = 3.0, late_ms: int = 0) -> Break:
+    """Lookups that took `ms`, and queries that were lost: at one server, or at the address of the Service."""
+
+    def broken(probe: Probe, good: Observation) -> Observation:
+        if probe.vantage.node != node:
+            return good
+        if probe.purpose == "control":
+            return replace(good, value={"late_ms": late_ms})
+        if probe.purpose == "resolve":
+            return replace(good, ms=ms)
+        where = probe.endpoint.pod if probe.endpoint else ""
+        mine = probe.purpose == "dns" and probe.task["transport"] == "udp" and where == server
+        return replace(good, value={**good.value, "lost": 1}) if mine else good
+
+    return broken
+
+
+@pytest.mark.parametrize(
+    ("broken", "component", "words"),
+    [
+        (asked_again(ms=5003.2), "resolver/node-2", "on node-2 is lost: names resolve after 5.0 s"),
+        (asked_again(ms=5003.2, server=""), "resolver/node-2", "names resolve after 5.0 s"),
+        (asked_again(server=""), "resolver/node-2", "queries have to be repeated"),
+        (asked_again(server="coredns-2"), "dns/server/coredns-2", "queries have to be repeated"),
+    ],
+)
+def test_a_first_query_that_is_lost(broken: Break, component: str, words: str) -> None:
+    (finding,) = complaints(look(broken=broken))
+    assert (finding.id, finding.status) == ("DN-20", WARN)
+    assert (finding.component or component) == component
+    assert words in finding.message
+
+
+def slow(probe: Probe, good: Observation) -> Observation:
+    """A cluster where everything takes seconds."""
+    return replace(good, ms=4900.0 if probe.purpose == "resolve" else 1500.0)
+
+
+def impatient(probe: Probe, good: Observation) -> Observation:
+    if probe.purpose == "resolv_conf":
+        return replace(good, value={**good.value, "options": ["ndots:5", "timeout:1"]})
+    return replace(good, ms=950.0) if probe.purpose == "resolve" else good
+
+
+@pytest.mark.parametrize(
+    ("broken", "expected"),
+    [
+        (slow, []),
+        (asked_again(ms=2000.0), []),
+        (asked_again(ms=5003.2, late_ms=2500), []),
+        (impatient, ["DN-20"] * 3),
+    ],
+    ids=["a slow cluster", "a slow lookup", "a client that is late itself", "a resolver that asks again after 1 s"],
+)
+def test_slowness_alone_is_no_finding(broken: Break, expected: list[str]) -> None:
+    assert [finding.id for finding in complaints(look(broken=broken))] == expected
 
 
 def test_a_service_record_with_another_port() -> None:

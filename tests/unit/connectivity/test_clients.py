@@ -15,7 +15,8 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.checks import policy as policy_layer
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.clients import disguise
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.facts import Facts, reduced
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.look import Look
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.look import Look, Observation
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.plan import MOST_STRANGERS
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import (
     Client,
     Expectations,
@@ -29,6 +30,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
     WARN,
     Finding,
 )
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.scope import Probe
 from ansible_collections.plumbline.kubernetes.tests.unit.connectivity.builders import (
     Break,
     failing,
@@ -338,8 +340,89 @@ def test_clients_that_must_be_refused(
 
 
 def test_a_network_that_enforces_nothing_refuses_nobody() -> None:
-    asked = question(layers=("policy", "http"), expect=Expectations(refused_from=(("other", {}),)))
-    assert found(policy_layer, at(asked, facts(policies=(policy(**DENY),))), FAIL)["PO-06"].cause
+    assert found(policy_layer, at(TRIED, facts(policies=(policy(**DENY),))), FAIL)["PO-06"].cause
+
+
+TRIED = question(
+    client=Client("demo", {"app": "friend"}),
+    layers=("policy", "http"),
+    expect=Expectations(refused_from=(("other", {"app": "x"}),)),
+)
+ONLY_FRIENDS = {"policies": (policy(ingress=[{"from": [{"podSelector": {"matchLabels": {"app": "friend"}}}]}]),)}
+
+
+def stranger(kind: str, detail: str = "", only: str = "") -> Break:
+    """What one that must be refused sees; everybody else is answered."""
+
+    def broken(probe: Probe, good: Observation) -> Observation:
+        if probe.purpose != "refused" or only not in probe.target:
+            return good
+        return replace(good, kind=kind, detail=detail or f"connecting to {probe.target}", value={"classes": {kind: 1}})
+
+    return broken
+
+
+def everybody(kind: str) -> Break:
+    return lambda p, good: failing(kind) if p.purpose in ("refused", "direct", "cluster_ip") else good
+
+
+def lost(probe: Probe, good: Observation) -> Observation | None:
+    return None if probe.vantage.namespace == "other" else good
+
+
+@pytest.mark.parametrize(
+    ("parts", "broken", "status", "words"),
+    [
+        pytest.param({}, stranger("timeout"), PASS, "no NetworkPolicy of the Service's", id="kept out otherwise"),
+        pytest.param(ONLY_FRIENDS, stranger("timeout"), PASS, "get no answer from Service demo/web", id="kept out"),
+        pytest.param(ONLY_FRIENDS, stranger("refused"), PASS, "tried at 10.244.1.5:80, 10.96.1.1:80", id="rejected"),
+        pytest.param({}, None, FAIL, "must not reach Service demo/web, but 10.96.1.1:80 answered HTTP 200", id="in"),
+        pytest.param(ONLY_FRIENDS, None, FAIL, "answered HTTP 200", id="not enforced"),
+        pytest.param(
+            ONLY_FRIENDS, stranger("timeout", only="10.244"), FAIL, "10.96.1.1:80 answered HTTP 200", id="one way in"
+        ),
+        pytest.param(ONLY_FRIENDS, stranger("scheme", "it speaks TLS"), FAIL, "it speaks TLS", id="another protocol"),
+        pytest.param(ONLY_FRIENDS, stranger("timeout", "waiting for the header"), INCONCLUSIVE, "not known", id="slow"),
+        pytest.param(ONLY_FRIENDS, stranger("reset"), INCONCLUSIVE, "not known", id="hung up on"),
+        pytest.param(ONLY_FRIENDS, stranger("deadline"), INCONCLUSIVE, "not known", id="no time"),
+        pytest.param(ONLY_FRIENDS, everybody("timeout"), INCONCLUSIVE, "not known", id="nobody is answered"),
+        pytest.param(ONLY_FRIENDS, lost, INCONCLUSIVE, "it could not be tried", id="no probe"),
+        pytest.param({}, lost, FAIL, "may reach Service demo/web, and must not", id="no probe, and none is needed"),
+    ],
+)
+def test_who_must_be_refused_is_tried(parts: dict[str, t.Any], broken: Break | None, status: str, words: str) -> None:
+    findings = [one for one in policy_layer.check(at(TRIED, facts(**parts), broken)) if one.id == "PO-06"]
+    assert [one.status for one in findings if one.status != SKIPPED] == [status]
+    assert words in findings[0].message
+    assert "pods with app=x of namespace other" in findings[0].message
+
+
+def test_where_no_probe_may_be_started_the_policies_are_judged_and_it_is_said() -> None:
+    of = at(TRIED, facts(**ONLY_FRIENDS), lost)
+    of = replace(of, lost={of.plan.strangers[0].vantage: "cannot create jobs in namespace other"})
+    said = {one.status: one.message for one in policy_layer.check(of) if one.id == "PO-06"}
+    assert said.keys() == {PASS, SKIPPED}
+    assert "cannot create jobs in namespace other" in said[SKIPPED]
+
+
+def test_what_a_stranger_was_denied_tells_whether_policies_are_enforced() -> None:
+    assert [one.status for one in enforcement(TRIED, stranger("timeout"))] == [PASS]
+    # A promise that is not kept harms, other than a policy that merely does nothing.
+    assert [(one.status, one.component) for one in enforcement(TRIED, None)] == [(FAIL, "enforcement")]
+    assert enforcement(replace(TRIED, ask=False), None) == []
+
+
+def enforcement(asked: Question, broken: Break | None) -> list[Finding]:
+    return [one for one in policy_layer.check(at(asked, facts(**ONLY_FRIENDS), broken)) if one.id == "PO-04"]
+
+
+def test_not_every_client_is_tried() -> None:
+    many = tuple(("other", {"app": f"x{number}"}) for number in range(MOST_STRANGERS + 2))
+    of = at(replace(TRIED, expect=Expectations(refused_from=many)), facts(**ONLY_FRIENDS), stranger("timeout"))
+    assert len(of.plan.strangers) == MOST_STRANGERS
+    said = [one for one in policy_layer.check(of) if one.id == "PO-06"]
+    assert [one.status for one in said].count(PASS) == len(many)
+    assert [one.status for one in said].count(SKIPPED) == 2
 
 
 # ----- client

@@ -14,7 +14,12 @@ import pytest
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import ports
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.plan import Plan, client_nodes, plan
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import Client, Question, Tls
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import (
+    Client,
+    Expectations,
+    Question,
+    Tls,
+)
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.snapshot import (
     Node,
     ServicePort,
@@ -110,6 +115,38 @@ def test_another_namespace_gets_a_client_of_its_own() -> None:
     assert found.vantages[-1].namespace == "other"
     purposes = {probe.purpose for probe in found.probes if probe.vantage == found.vantages[-1]}
     assert purposes == {"control", "resolv_conf", "api_server", "resolve"}
+
+
+REFUSED = Expectations(refused_from=(("other", {"app": "x"}), ("demo", {"app": "y"}), ("other", {"app": "x"})))
+
+
+def test_who_must_be_refused_tries_what_a_client_beside_it_asks() -> None:
+    ports = (HTTP, ServicePort("https", "TCP", 443, 443))
+    found = planned(
+        snapshot(of=service(ports=ports)), question(layers=("policy", "http"), expect=REFUSED, client=Client("shop"))
+    )
+    assert [(one.vantage.namespace, one.vantage.node, one.labels) for one in found.strangers] == [
+        ("other", "node-1", (("app", "x"),)),
+        ("demo", "node-1", (("app", "y"),)),
+    ]
+    for one in found.strangers:
+        mine = [probe for probe in found.probes if probe.vantage == one.vantage]
+        assert [(probe.purpose, probe.task["type"], probe.target) for probe in mine] == [
+            ("control", "control", "itself"),
+            ("refused", "http", "10.96.1.1:80"),
+            ("refused", "tcp", "10.96.1.1:443"),
+            ("refused", "http", "10.244.1.5:80"),
+            ("refused", "tcp", "10.244.1.5:443"),
+        ]
+        beside = {probe.id for probe in found.probes if probe.vantage == found.vantages[0]}
+        assert {probe.label for probe in mine if probe.purpose == "refused"} <= beside
+        assert {task.get("repeat", 1) for task in found.tasks(one.vantage)} == {1}
+
+
+@pytest.mark.parametrize("changes", [{"ask": False}, {"layers": ("policy", "dns")}, {"layers": ("http",)}])
+def test_who_must_be_refused_tries_nothing_where_nobody_asks_for_it(changes: dict[str, t.Any]) -> None:
+    asked = replace(question(layers=("policy", "http"), expect=REFUSED), **changes)
+    assert planned(asked=asked).strangers == ()
 
 
 def test_nobody_is_asked_who_may_not_answer() -> None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -84,6 +85,8 @@ def body(name: str, labels: dict[str, str], node: str, owner: str = "ReplicaSet 
 RECENT, OLD = "2026-11-23T11:58:00Z", "2026-11-23T10:00:00Z"
 HEADLESS = service(headless=True, cluster_ips=())
 LOCAL = service(internal_local=True)
+EXPOSED = service(type="NodePort", ports=(port(node_port=30080),), external_local=True)
+CONTROL_PLANE = b.node("node-3", taints=[{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}])
 BALANCED = service(type="LoadBalancer", ports=(port(node_port=30080),), created=NOON - timedelta(hours=1))
 WITH_ADDRESS = b.facts(
     services=(b.service(type="LoadBalancer", status={"loadBalancer": {"ingress": [{"ip": "192.0.2.9"}]}}),)
@@ -112,7 +115,16 @@ HEALTHY: dict[str, tuple[Snapshot, Facts]] = {
         snap(service(headless=True, cluster_ips=(), publish_not_ready=True), [pod(1, ready=False, turned=LATE)]),
         b.facts(),
     ),
-    "NodePort": (snap(service(type="NodePort", ports=(port(node_port=30080),), external_local=True)), b.facts()),
+    "NodePort": (snap(EXPOSED), b.facts(nodes=(b.node("node-1"), b.node("node-2"), CONTROL_PLANE))),
+    "NodePort on the nodes of a DaemonSet": (
+        snap(EXPOSED, [pod(n, owner="DaemonSet web") for n in (1, 2)]), b.facts(),
+    ),
+    "NodePort of a pod on its way": (
+        snap(EXPOSED, [pod(1), pod(2), pod(3, ready=False)], endpoints=(endpoint(pod(1)), endpoint(pod(2)))), b.facts(),
+    ),
+    "LoadBalancer whose nodes are chosen by health": (
+        snap(replace(BALANCED, external_local=True)), WITH_ADDRESS,
+    ),
     "LoadBalancer": (snap(BALANCED), WITH_ADDRESS),
     "a new LoadBalancer": (
         snap(service(type="LoadBalancer", ports=(port(node_port=30080),), created=NOON)), b.facts(services=(PENDING,)),
@@ -373,11 +385,18 @@ def test_control_plane_nodes_are_no_clients_of_their_own_accord() -> None:
 
 
 def test_which_nodes_answer_from_outside_is_said() -> None:
-    exposed = service(type="NodePort", ports=(port(node_port=30080),), external_local=True)
-    messages = [f.message for f in judged(snap(exposed)) if f.id == "SV-17"]
+    facts = b.facts(nodes=(b.node("node-1"), b.node("node-2"), CONTROL_PLANE))
+    messages = [f.message for f in judged(snap(EXPOSED), facts) if f.id == "SV-17"]
     assert messages == [
         "externalTrafficPolicy is Local: node-1, node-2 answer clients from outside; those that do not: node-3"
     ]
+
+
+def test_nodes_that_drop_clients_from_outside_are_named() -> None:
+    (finding,) = [f for f in judged(snap(EXPOSED, [pod(1)])) if f.complains]
+    assert (finding.id, finding.status, finding.component) == ("SV-17", WARN, "nodeport/local")
+    assert finding.evidence["nodes"] == ["node-2", "node-3"]
+    assert "node-2, node-3 have no endpoint of Service demo/web" in finding.message
 
 
 # ----- expectations and advice
@@ -388,12 +407,35 @@ def test_which_nodes_answer_from_outside_is_said() -> None:
     [
         ({"type": "ClusterIP", "ports": ("80", "80/TCP")}, []),
         ({"type": "NodePort"}, [("SV-02", FAIL, "service")]),
-        ({"ports": ("http",)}, [("SV-07", FAIL, "service")]),
+        ({"ports": ("http",)}, [("SV-07", FAIL, "client/http")]),
+        ({"ports": ("80", "8443", "443/TCP")}, [("SV-07", FAIL, f"client/{p}") for p in ("8443", "443/TCP")]),
         ({"ports": ()}, []),
     ],
 )
 def test_expectations(expect: dict[str, t.Any], expected: list[Complaint]) -> None:
     assert complaints(expect=Expectations(**expect)) == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ("80", "clients use port 80, and Service demo/web has http (8080/TCP), https (443/TCP); 80 is the targetPort"),
+        ("30443", "30443 is the NodePort of https (443/TCP), which only the nodes have"),
+        ("htpps", "nearest: https (443/TCP)"),
+        ("444/TCP", "nearest: https (443/TCP)"),
+        ("http:8081", "nearest: http (8080/TCP)"),
+        ("metrics", "has http (8080/TCP), https (443/TCP)"),
+    ],
+)
+def test_a_port_that_clients_use_and_that_is_not_there(wanted: str, words: str) -> None:
+    ports = (
+        port(name="http", port=8080, target_port=80),
+        port(name="https", port=443, target_port="tls", node_port=30443),
+    )
+    found = judged(snap(service(ports=ports)), expect=Expectations(ports=(wanted, "https")))
+    (finding,) = [f for f in found if f.id == "SV-07"]
+    assert words in finding.message
+    assert not finding.message.endswith(";")
 
 
 def test_a_service_that_is_headless_by_mistake() -> None:

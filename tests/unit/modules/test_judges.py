@@ -181,7 +181,14 @@ def test_a_missing_right_to_the_service_is_one_line() -> None:
     assert "\n" not in result["msg"]
 
 
-def test_probe_pods_must_not_become_endpoints() -> None:
+@pytest.mark.parametrize(
+    ("option", "given"),
+    [
+        ("client.labels", {"client": {"labels": {"app": "web", "x": "y"}}}),
+        ("expect.refused_from", {"expect": {"refused_from": [{"namespace": "other"}, {"labels": {"app": "web"}}]}}),
+    ],
+)
+def test_probe_pods_must_not_become_endpoints(option: str, given: dict[str, t.Any]) -> None:
     spec = {"selector": {"app": "web"}, "ports": [{"port": 80}], "clusterIP": "10.96.1.1"}
     with FakeApi() as api:
         api.on(
@@ -189,12 +196,10 @@ def test_probe_pods_must_not_become_endpoints() -> None:
             f"{SERVICES}/web",
             reply({"metadata": {"name": "web", "namespace": "demo", "uid": "u"}, "spec": spec}),
         )
-        result = run_module(verify, api, name="web", namespace="demo", client={"labels": {"app": "web", "x": "y"}})
+        result = run_module(verify, api, name="web", namespace="demo", **given)
         assert api.sent() == [f"GET {SERVICES}/web"]
     assert result["failed"]
-    assert result["msg"] == (
-        "client.labels: Service demo/web selects pods with app=web, so it would select the probe pods"
-    )
+    assert result["msg"] == f"{option}: Service demo/web selects pods with app=web, so it would select the probe pods"
 
 
 def test_a_layer_that_was_only_skipped_is_not_passed_over_in_silence() -> None:

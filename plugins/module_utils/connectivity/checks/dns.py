@@ -14,6 +14,7 @@ from ..look import DNS, ENDPOINTS, Look, Observation
 from ..result import Finding, short
 from ..scope import Probe
 from ..snapshot import Service, family_of
+from . import lookups
 from .cluster_dns import servers
 from .common import Bench, failure, why_unprobed
 
@@ -34,6 +35,7 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
     ("DN-13", "The DNS Service is there with both ports", "list services"),
     ("DN-14", "DNS servers are ready", "list endpointslices"),
     ("DN-16", "Every DNS server answers, over UDP and TCP", "create jobs (probe)"),
+    ("DN-20", "Names are found at the first try", "create jobs (probe)"),
     ("DN-22", "The address of the DNS Service answers, over UDP and TCP", "create jobs (probe)"),
 )
 
@@ -60,7 +62,7 @@ def check(look: Look) -> list[Finding]:
     why = why_unprobed(look)
     if why:
         return [*found, _bench.skipped("DN-01", f"no name was looked up: {why}")]
-    found += _resolver(look) + _names(look)
+    found += _resolver(look) + _names(look) + lookups.check(_bench, look)
     if service.external:
         found.append(_bench.skipped("DN-03", f"{service.label} is an ExternalName: its answer is up to other servers"))
         return found
@@ -205,7 +207,11 @@ def _names(look: Look) -> list[Finding]:
 
 def _forms(look: Look, check_id: str, pairs: t.Sequence[Seen]) -> list[Finding]:
     complaints = [finding for probe, seen in pairs if (finding := _form(look, check_id, probe, seen))]
-    good = len(pairs) - len(complaints)
+    ended = [pair for pair in pairs if pair[1].ok or pair[1].failures]
+    if pairs and not ended:
+        probe, seen = pairs[0]
+        return [_bench.undecided(check_id, f"lookups of {probe.target} came to no end ({seen.detail})")]
+    good = len(ended) - len(complaints)
     titles = short(list(dict.fromkeys(probe.label for probe, _seen in pairs)))
     clients = short(list(dict.fromkeys(probe.vantage.label for probe, _seen in pairs)))
     return _bench.verdict(check_id, complaints, good, f"{titles}: as it should be, from {clients}")
@@ -281,8 +287,11 @@ def _silence(look: Look) -> list[Finding]:
         mine = {server: pairs for (check, server), pairs in by_server.items() if check == check_id}
         dead = {server: pairs for server, pairs in mine.items() if any(seen.failures for _probe, seen in pairs)}
         complaints = [_silent(look, check_id, server, pairs) for server, pairs in sorted(dead.items())]
-        message = f"{len(mine)} {title} over UDP and TCP"
-        found += _bench.verdict(check_id, complaints, len(mine) - len(dead), message)
+        good = sum(any(seen.ok for _probe, seen in pairs) for server, pairs in mine.items() if server not in dead)
+        message = f"{good} {title} over UDP and TCP"
+        found += _bench.verdict(check_id, complaints, good, message)
+        if mine and not good and not complaints:
+            found.append(_bench.undecided(check_id, "the queries came to no end"))
     return found
 
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from ...app.endpoints import load_balancer_addresses, load_balancer_cause
 from ..facts import Body
-from ..look import Look
+from ..look import ENDPOINTS, Look
 from ..reach import reachable
 from ..result import Finding, short
 from ..snapshot import when
@@ -115,9 +115,48 @@ def _local(bench: Bench, look: Look) -> list[Finding]:
     if not answer:
         return []  # There is no ready endpoint: that is for others to say.
     message = f"externalTrafficPolicy is Local: {short(answer)} answer clients from outside"
+    lost = sorted({*silent} & _asked(look)) if service.type == "NodePort" else []
+    if lost:
+        return [_dropped(bench, look, lost, answer)]
     if not silent:
         return [bench.passed("SV-17", message)]
     return [bench.skipped("SV-17", f"{message}; those that do not: {short(silent)}")]
+
+
+def _asked(look: Look) -> set[str]:
+    """The nodes that clients from outside may ask: those that take ordinary pods, without one that is just coming up.
+
+    A load balancer chooses nodes by their health check, which a mere NodePort has not. A DaemonSet puts its pods on
+    nodes that are chosen as well.
+    """
+    if any(pod.owner.startswith("DaemonSet ") for pod in look.after.pods):
+        return set()
+    starting = {pod.node for pod in look.after.pods if not pod.ready and not pod.finished and not pod.terminating}
+    bodies = look.facts.all("nodes")
+    taken = {body["metadata"]["name"] for body in bodies if not (body.get("spec") or {}).get("taints")}
+    return taken - starting
+
+
+def _dropped(bench: Bench, look: Look, lost: t.Sequence[str], answer: t.Sequence[str]) -> Finding:
+    service = look.service
+    patch = '{"spec":{"externalTrafficPolicy":"Cluster"}}'
+    return bench.warned(
+        "SV-17",
+        f"{short(lost)} have no endpoint of {service.label}: with externalTrafficPolicy Local their NodePort drops "
+        "clients from outside",
+        object=service.label,
+        field="spec.externalTrafficPolicy",
+        observed="Local",
+        expected="Cluster, or an endpoint on every node that is asked",
+        cause=f"only {short(answer)} have one; ask those alone, put a pod on every node, or set Cluster, which hides "
+        "the clients' addresses from the pods",
+        evidence={
+            "nodes": list(lost),
+            "fix": f"kubectl patch service {service.name} -n {service.namespace} -p '{patch}'",
+        },
+        subjects=frozenset({service.uid, ENDPOINTS}),
+        component="nodeport/local",
+    )
 
 
 def _load_balancer(bench: Bench, look: Look) -> list[Finding]:

@@ -16,9 +16,11 @@ from dataclasses import dataclass
 
 from ..clients import DNS, PODS, Way, client, end, prober, ways
 from ..facts import Body
-from ..look import Look
+from ..look import Look, Observation
 from ..policy import EGRESS, INGRESS, NAMESPACE_NAME, Denial, End, Verdict, matches, selects, spell
 from ..result import Finding, short
+from ..scope import Probe, stranger_label
+from . import refused
 from .common import Bench
 
 NAME = "policy"
@@ -56,7 +58,13 @@ def check(look: Look) -> list[Finding]:
     if missing:
         return [_bench.skipped("PO-03", f"policies were not judged: {short(missing)}"), *_others(look)]
     seen = _Enforced(look)
-    found = [*seen.findings(), *_selecting(look), *_idle(look), *_refused(look, seen.ignored), *_others(look)]
+    found = [
+        *seen.findings(),
+        *_selecting(look),
+        *_idle(look),
+        *refused.check(_bench, look, seen.ignored),
+        *_others(look),
+    ]
     source = client(look.question, facts)
     if source is None:
         why = f"{look.question.workload} is not there, or uses the network of its node, to which they do not apply"
@@ -211,7 +219,7 @@ class _Denied:
 
     def _flow(self) -> str:
         there = "the DNS servers" if self.dns else f"pods of {self.look.service.label}"
-        return f"{_spell(self._client_labels(), self.source.namespace)} to {short(self.protocols)} of {there}"
+        return f"{stranger_label(self.source.namespace, self._client_labels())} to {short(self.protocols)} of {there}"
 
     def _client_labels(self) -> dict[str, str]:
         """Those that tell the client; none of ours."""
@@ -289,17 +297,30 @@ class _Enforced:
     def _denied(self) -> t.Iterator[_Seen]:
         """What was asked directly of pods that policies keep from the probe, the DNS servers among them."""
         look = self.look
+        own = [(probe, found) for way in ("direct", "dns") for probe, found in look.seen(way)]
+        home = look.question.client.namespace
+        yield from self._of(
+            prober(look.question, look.facts), [pair for pair in own if pair[0].vantage.namespace == home]
+        )
+        for stranger in look.plan.strangers:
+            vantage = stranger.vantage
+            source = end(vantage.label, vantage.namespace, dict(stranger.labels), look.facts)
+            yield from self._of(source, [pair for pair in look.seen("refused") if pair[0].vantage == vantage])
+
+    def _of(self, source: End, asked: t.Iterable[tuple[Probe, Observation]]) -> t.Iterator[_Seen]:
+        """What became of what one client was denied."""
+        look = self.look
         denied = {
             (way.pod.uid, way.number, way.protocol): _nearest(way)
-            for way in ways(look.question, look.facts, look.service, prober(look.question, look.facts))
+            for way in ways(look.question, look.facts, look.service, source)
             if way.allowed is False
         }
-        for probe, found in (*look.seen("direct"), *look.seen("dns")) if denied else ():
-            if probe.endpoint is None or probe.vantage.namespace != look.question.client.namespace:
+        for probe, found in asked if denied else ():
+            if probe.endpoint is None or not look.stable(probe.endpoint):
                 continue
             protocol = str(probe.task.get("transport") or "tcp").upper()
             policy = denied.get((probe.endpoint.pod_uid, probe.task["port"], protocol))
-            if policy and look.stable(probe.endpoint) and (found.answered or found.failures):
+            if policy and (found.answered or found.failures):
                 yield _Seen(policy, probe.vantage.node, bool(found.answered))
 
     def findings(self) -> list[Finding]:
@@ -312,9 +333,10 @@ class _Enforced:
         nodes = sorted({seen.node for seen in self.through})
         where = "this cluster's network does" if self.ignored else f"the network of {short(nodes)} does"
         return [
-            _bench.warned(
+            _bench.accused(
                 "PO-04",
                 f"{where} not enforce NetworkPolicies: what {short(names)} denies the probe pods gets through",
+                served=not self.look.question.expect.refused_from,
                 object=f"NetworkPolicy {names[0]}",
                 field="enforcement",
                 observed=f"{len(self.through)} of {len(self.seen)} denied connections were answered",
@@ -322,6 +344,7 @@ class _Enforced:
                 cause="the network plugin must enforce them; not every one does, and the API takes them anyway",
                 evidence={"nodes": nodes, "policies": names},
                 subjects=frozenset({self.look.service.uid}),
+                component="enforcement",
             )
         ]
 
@@ -329,41 +352,3 @@ class _Enforced:
 def _nearest(way: Way) -> str:
     side = way.arrives if way.arrives.allowed is False else way.leaves
     return side.denials[0].label
-
-
-# ----- who must not get in
-
-
-def _refused(look: Look, ignored: bool) -> list[Finding]:
-    """PO-06: every client that must be refused is denied at every port of every pod."""
-    found = []
-    for namespace, labels in look.question.expect.refused_from:
-        who = _spell(labels, namespace)
-        stranger = end(who, namespace, labels, look.facts)
-        mine = [way for way in ways(look.question, look.facts, look.service, stranger) if way.to == PODS]
-        let_in = [way for way in mine if ignored or way.arrives.allowed is not False]
-        if not let_in:
-            found.append(_bench.passed("PO-06", f"policies keep {who} from {look.service.label}"))
-            continue
-        surely = ignored or any(way.arrives.allowed for way in let_in)
-        selecting = sorted({name for way in let_in for name in way.arrives.selecting})
-        cause = f"see {short(selecting)}" if selecting else "no policy selects the pods, so everybody may"
-        message = f"{who} may reach {look.service.label}, and must not"
-        found.append(
-            (_bench.failed if surely else _bench.undecided)(
-                "PO-06",
-                message if surely else f"it is not known whether {message}",
-                object=look.service.label,
-                field=f"refused_from {who}",
-                observed=f"let in to {short(sorted({f'{way.number}/{way.protocol}' for way in let_in}))}",
-                expected="policies that select the pods, and no rule that allows it",
-                cause="this network does not enforce policies" if ignored else cause,
-                subjects=frozenset({look.service.uid}),
-            )
-        )
-    return found
-
-
-def _spell(labels: t.Mapping[str, str], namespace: str) -> str:
-    wanted = f" with {short([f'{key}={value}' for key, value in sorted(labels.items())])}" if labels else ""
-    return f"pods{wanted} of namespace {namespace}"

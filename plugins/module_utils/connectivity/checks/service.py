@@ -104,25 +104,41 @@ def _expected(look: Look) -> list[Finding]:
         found.append(_accuse(look, "SV-02", message, "spec.type", observed=kind, expected=expect.type))
     elif expect.type:
         found.append(_bench.passed("SV-02", f"{service.label} is of type {kind}"))
-    if expect.ports is None:
-        return found
-    lacking = [wanted for wanted in expect.ports if not any(wanted in _names(port) for port in service.ports)]
-    if not lacking:
-        return [*found, _bench.passed("SV-07", f"{service.label} has the {len(expect.ports)} expected port(s)")]
-    has = [port.label for port in service.ports]
-    near = nearest.word(lacking[0], [port.name for port in service.ports if port.name])
-    found.append(
-        _accuse(
-            look,
-            "SV-07",
-            f"{service.label} has no port {short(lacking)}",
-            "spec.ports",
-            observed=has,
-            expected=list(expect.ports),
-            cause=f"nearest: {near}" if near else "add it to spec.ports, or ask for one that is there",
-        )
+    wanted = expect.ports or ()
+    lacking = [name for name in wanted if not any(name in _names(port) for port in service.ports)]
+    complaints = [_lacks_port(look, name) for name in lacking]
+    return found + _bench.verdict(
+        "SV-07", complaints, len(wanted) - len(lacking), f"{service.label} has the {len(wanted)} expected port(s)"
     )
-    return found
+
+
+def _lacks_port(look: Look, wanted: str) -> Finding:
+    """The complaint about a port that clients use, and that is not there: who is wrong is not known."""
+    service = look.service
+    has = [port.label for port in service.ports]
+    near, why = _nearest_port(wanted, service.ports)
+    hint = f"; {why}" if why else f"; nearest: {near.label}" if near else ""
+    details: dict[str, t.Any] = {
+        "observed": has,
+        "expected": wanted,
+        "cause": f"let the clients use {near.label}, or add port {wanted} to spec.ports" if near else "add it",
+        "component": f"client/{wanted}",
+    }
+    message = f"clients use port {wanted}, and {service.label} has {short(has)}{hint}"
+    return _accuse(look, "SV-07", message, f"spec.ports[{wanted}]", **details)
+
+
+def _nearest_port(wanted: str, ports: t.Sequence[ServicePort]) -> tuple[ServicePort | None, str]:
+    """The port that was meant, and how it was mistaken where that shows."""
+    named = nearest.word(wanted.partition(":")[0], [port.name for port in ports if port.name])
+    digits = "".join(filter(str.isdigit, wanted.rpartition(":")[2].partition("/")[0]))
+    for port in ports:
+        if digits and digits == str(port.target_port):
+            return port, f"{digits} is the targetPort of {port.label}, which only the pods have"
+        if digits and digits == str(port.node_port):
+            return port, f"{digits} is the NodePort of {port.label}, which only the nodes have"
+    number = nearest.port(int(digits), [port.port for port in ports]) if digits and not named else None
+    return next((port for port in ports if port.name == named or port.port == number), None), ""
 
 
 def _names(port: ServicePort) -> tuple[str, ...]:

@@ -244,7 +244,10 @@ def _merge(causes: t.Sequence[Cause]) -> Cause:
     first = causes[0]
     if len(causes) == 1:
         return first
-    others = [cause.object or instance_of(cause.component) for cause in causes[1:]]
+    # Several parts of one object are told by their own names.
+    alike = len({cause.object for cause in causes}) == 1
+    others = [instance_of(cause.component) if alike else cause.object for cause in causes[1:]]
+    others = [name or cause.object for name, cause in zip(others, causes[1:], strict=True)]
     more = ", ".join(others[:_MOST_ALIKE]) + (
         f" and {len(others) - _MOST_ALIKE} more" if len(others) > _MOST_ALIKE else ""
     )
