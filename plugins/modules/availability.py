@@ -354,40 +354,41 @@ dest:
 import os
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.availability.plan import OPTIONS, check
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.availability.run import start, stop
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import FAIL_ON, write
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.errors import OptionError
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import Definition, Task
 
 
-def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
+def action(task: Task, cluster: Cluster) -> dict[str, t.Any]:
     """Start or stop the run."""
-    check(module.params)
-    if module.params["state"] == "started":
-        return start(cluster, module.params, check_mode=module.check_mode)
-    return _stopped(module, cluster)
+    check(task.params)
+    if task.params["state"] == "started":
+        return start(cluster, task.params, check_mode=task.check_mode)
+    return _stopped(task, cluster)
 
 
-def _stopped(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
-    dest = module.params["dest"]
+def _stopped(task: Task, cluster: Cluster) -> dict[str, t.Any]:
+    dest = task.params["dest"]
     if dest and not os.path.isdir(os.path.dirname(os.path.abspath(dest))):
         raise OptionError(f"dest: the folder of {dest} does not exist")
-    result, document = stop(cluster, module.params, check_mode=module.check_mode)
-    if dest and not module.check_mode:
+    result, document = stop(cluster, task.params, check_mode=task.check_mode)
+    if dest and not task.check_mode:
         write(document, dest)
         result["dest"] = dest
-    if result.get("verdict") in FAIL_ON[module.params["fail_on"]]:
-        module.fail_json(**result)
+    if result.get("verdict") in FAIL_ON[task.params["fail_on"]]:
+        result["failed"] = True
     return result
+
+
+MODULE = Definition(OPTIONS, action)
 
 
 def main() -> None:
     """Entry point."""
-    run(OPTIONS, action)
+    MODULE.main()
 
 
 if __name__ == "__main__":

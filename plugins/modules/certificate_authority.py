@@ -60,7 +60,10 @@ options:
         tried on the stored key.
     type: path
   passphrase_env:
-    description: Environment variable with that passphrase.
+    description:
+      - Environment variable with that passphrase.
+      - With a local connection it is one of C(ansible-playbook). What the keyword C(environment) of a task sets is seen
+        by everybody on the machine, as part of a command line, and in the output of C(-vvv).
     type: str
   passphrase_command:
     description: Program with its arguments that prints that passphrase. No shell is used.
@@ -255,11 +258,9 @@ import ipaddress
 import typing as t
 from datetime import UTC, datetime, timedelta
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.app.values import dns_label, dns_subdomain, refusal
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import Definition, Task
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.authority import ROTATIONS, Profile
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.certificates import pem_of
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.keys import KEY_TYPES
@@ -285,29 +286,27 @@ OPTIONS: dict[str, t.Any] = {
 LONGEST_DAYS = 36500
 
 
-def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
+def action(task: Task, cluster: Cluster) -> dict[str, t.Any]:
     """Bring the CA to the wanted state."""
-    params = module.params
+    params = task.params
     place = authority.store(cluster, params)
     namespaces = tuple(dict.fromkeys(dns_label("bundle_namespaces", item) for item in params["bundle_namespaces"]))
     name = params["name"]
     owner = f"{params['namespace']}/{name}" if params["namespace"] else name
     bundles = generations.Bundles(f"{name}-bundle", owner, namespaces, params["trust_bundle"])
     if params["state"] == "absent":
-        return _absent(module, cluster, place, bundles)
-    return _present(module, cluster, place, bundles)
+        return _absent(task, cluster, place, bundles)
+    return _present(task, cluster, place, bundles)
 
 
-def _present(
-    module: AnsibleModule, cluster: Cluster, place: authority.Store, bundles: generations.Bundles
-) -> dict[str, t.Any]:
-    params, profile, now = module.params, _profile(module.params), datetime.now(UTC)
+def _present(task: Task, cluster: Cluster, place: authority.Store, bundles: generations.Bundles) -> dict[str, t.Any]:
+    params, profile, now = task.params, _profile(task.params), datetime.now(UTC)
     wanted = generations.Wanted(profile, params["rotation"], params["compromised"])
-    outcome = generations.present(cluster, place, wanted, bundles, params, now, check_mode=module.check_mode)
+    outcome = generations.present(cluster, place, wanted, bundles, params, now, check_mode=task.check_mode)
     after = outcome.after
     for notice in (*outcome.notices, generations.overdue(after, now)):
         if notice:
-            module.warn(notice)
+            task.warn(notice)
     result = {
         "changed": outcome.changed,
         "generations": [generations.described(item, profile) for item in after.generations],
@@ -318,7 +317,7 @@ def _present(
         "reason": generations.reason(wanted, outcome),
         "renew_at": generations.renew_at(after),
     }
-    if module._diff:
+    if task.diff:
         result["diff"] = generations.diff(outcome)
     return result
 
@@ -354,21 +353,24 @@ def _network(text: str) -> str:
         raise refusal("permitted_addresses", text, "a network such as 192.0.2.0/24 or 2001:db8::/32") from None
 
 
-def _absent(
-    module: AnsibleModule, cluster: Cluster, place: authority.Store, bundles: generations.Bundles
-) -> dict[str, t.Any]:
-    removed = generations.absent(cluster, place, bundles, check_mode=module.check_mode)
+def _absent(task: Task, cluster: Cluster, place: authority.Store, bundles: generations.Bundles) -> dict[str, t.Any]:
+    removed = generations.absent(cluster, place, bundles, check_mode=task.check_mode)
     result: dict[str, t.Any] = {"changed": bool(removed), "removed": removed}
-    if module._diff:
+    if task.diff:
         result["diff"] = {"before": {"objects": removed}, "after": {"objects": []}}
     return result
 
 
+RULES = {
+    **authority.PLACE_RULES,
+    "mutually_exclusive": [*authority.PLACE_RULES["mutually_exclusive"], ("rotation", "compromised")],
+}
+MODULE = Definition(OPTIONS, action, **RULES)
+
+
 def main() -> None:
     """Entry point."""
-    rules = dict(authority.PLACE_RULES)
-    rules["mutually_exclusive"] = [*rules["mutually_exclusive"], ("rotation", "compromised")]
-    run(OPTIONS, action, **rules)
+    MODULE.main()
 
 
 if __name__ == "__main__":

@@ -405,8 +405,6 @@ event:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.app import deployment
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.apply import (
     Applied,
@@ -418,7 +416,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.apply im
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Body, Cluster
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.errors import KubeError
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds import DEPLOYMENT
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import Definition, Task
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.wait.preflight import preflight
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.wait.rollout import (
     autoscaler,
@@ -508,28 +506,26 @@ OPTIONS: dict[str, t.Any] = {
 }
 
 
-def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
+def action(task: Task, cluster: Cluster) -> dict[str, t.Any]:
     """Bring the Deployment to the wanted state."""
-    deployment.check(module.params)
-    return _absent(module, cluster) if module.params["state"] == "absent" else _present(module, cluster)
+    deployment.check(task.params)
+    return _absent(task, cluster) if task.params["state"] == "absent" else _present(task, cluster)
 
 
-def _present(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
-    params = dict(module.params)
+def _present(task: Task, cluster: Cluster) -> dict[str, t.Any]:
+    params = dict(task.params)
     live = cluster.get(DEPLOYMENT, params["name"], params["namespace"])
     if live and params["replicas"] not in (None, live["spec"].get("replicas")):
         scaler = autoscaler(cluster, params["name"], params["namespace"])
         if scaler:
-            module.warn(
-                f"replicas: {params['replicas']} is ignored, HorizontalPodAutoscaler {scaler} decides the number"
-            )
+            task.warn(f"replicas: {params['replicas']} is ignored, HorizontalPodAutoscaler {scaler} decides the number")
             params["replicas"] = None
-    applied = _apply(module, cluster, params, live)
+    applied = _apply(task, cluster, params, live)
     before = summary(live)["revision"] if live else 0
     result: dict[str, t.Any] = {"changed": applied.changed, "previous_revision": before}
-    if module._diff:
+    if task.diff:
         result["diff"] = diff(applied, DEPLOYMENT)
-    wait = params["wait"] and not module.check_mode
+    wait = params["wait"] and not task.check_mode
     try:
         item = finished(cluster, applied.object, changed=applied.changed, wait=wait, timeout=params["wait_timeout"])
     except KubeError as error:
@@ -539,12 +535,12 @@ def _present(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
     return {**result, "deployment": reduced(item), "rollout": summary(item)}
 
 
-def _apply(module: AnsibleModule, cluster: Cluster, params: dict[str, t.Any], live: Body | None) -> Applied:
+def _apply(task: Task, cluster: Cluster, params: dict[str, t.Any], live: Body | None) -> Applied:
     """Apply; with `preflight` ask first what would change, and try it where that is the pods."""
     body = deployment.build(params, live)
     force, command = params["force_conflicts"], params["preflight"]
-    first = ensure(cluster, DEPLOYMENT, body, live=live, check_mode=module.check_mode or bool(command), force=force)
-    if module.check_mode or not command or not first.changed:
+    first = ensure(cluster, DEPLOYMENT, body, live=live, check_mode=task.check_mode or bool(command), force=force)
+    if task.check_mode or not command or not first.changed:
         return first
     wanted = first.object
     if live is None or live["spec"]["template"] != wanted["spec"]["template"]:
@@ -552,17 +548,20 @@ def _apply(module: AnsibleModule, cluster: Cluster, params: dict[str, t.Any], li
     return ensure(cluster, DEPLOYMENT, body, live=live, force=force)
 
 
-def _absent(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
-    params = module.params
-    removed = remove(cluster, DEPLOYMENT, params["name"], params["namespace"], check_mode=module.check_mode)
-    if params["wait"] and removed.live and not module.check_mode:
+def _absent(task: Task, cluster: Cluster) -> dict[str, t.Any]:
+    params = task.params
+    removed = remove(cluster, DEPLOYMENT, params["name"], params["namespace"], check_mode=task.check_mode)
+    if params["wait"] and removed.live and not task.check_mode:
         gone(cluster, removed.live, params["wait_timeout"])
-    return {"changed": removed.changed, **({"diff": diff(removed, DEPLOYMENT)} if module._diff else {})}
+    return {"changed": removed.changed, **({"diff": diff(removed, DEPLOYMENT)} if task.diff else {})}
+
+
+MODULE = Definition(OPTIONS, action)
 
 
 def main() -> None:
     """Entry point."""
-    run(OPTIONS, action)
+    MODULE.main()
 
 
 if __name__ == "__main__":

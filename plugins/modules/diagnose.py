@@ -56,6 +56,22 @@ options:
     description:
       - A file that O(dest) of an earlier, healthy run wrote. What has changed since is returned as RV(drift).
     type: path
+  node_level:
+    description:
+      - Whether to look at the nodes from inside, too. At their service proxies and the rules that these wrote, their
+        connection tables, and the sockets of the Service's pods.
+      - Starts one further pod on each node that is asked from or that has an endpoint, O(max_nodes) at most. It runs as
+        root in the network and among the processes of the node, with the capabilities C(NET_ADMIN), C(SYS_CHROOT) and
+        C(SYS_PTRACE), and runs the node's own C(iptables-save), C(nft) and C(conntrack). It mounts nothing of the node,
+        changes nothing, tells nothing but what belongs to the Service, and is gone afterwards.
+    type: bool
+    default: false
+  node_namespace:
+    description:
+      - The namespace of those pods. Its Pod Security must be C(privileged); C(baseline) and C(restricted) refuse them,
+        and then the nodes are not judged, which is V(inconclusive).
+    type: str
+    default: kube-system
 seealso:
   - module: plumbline.kubernetes.verify
   - module: plumbline.kubernetes.remediate
@@ -76,6 +92,12 @@ EXAMPLES = r"""
       workload: Deployment frontend
     baseline: /var/lib/plumbline/my-nginx.json
     read_logs: all
+
+- name: Look at the nodes from inside, too
+  plumbline.kubernetes.diagnose:
+    name: my-nginx
+    namespace: demo
+    node_level: true
 
 - name: Judge by the API alone, without starting a pod
   plumbline.kubernetes.diagnose:
@@ -216,8 +238,6 @@ dest:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.module import judge
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import (
     DIAGNOSE_OPTIONS,
@@ -227,19 +247,22 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
     TLS_OPTION,
 )
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import Definition, Task
 
 SPEC: dict[str, t.Any] = {**OPTIONS, **TLS_OPTION, **DIAGNOSE_OPTIONS}
 
 
-def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
+def action(task: Task, cluster: Cluster) -> dict[str, t.Any]:
     """Judge everything, and say what is the cause of what."""
-    return judge(module, cluster, (*LAYERS, *SURROUNDINGS), causes=True)
+    return judge(task, cluster, (*LAYERS, *SURROUNDINGS), causes=True)
+
+
+MODULE = Definition(SPEC, action)
 
 
 def main() -> None:
     """Entry point."""
-    run(SPEC, action)
+    MODULE.main()
 
 
 if __name__ == "__main__":

@@ -182,8 +182,6 @@ findings:
 import typing as t
 from datetime import UTC, datetime
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import engine
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.module import check, conclude
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import (
@@ -195,7 +193,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
 )
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.remedy import KINDS, Apply, steps
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import Definition, Task
 
 SPEC: dict[str, t.Any] = {
     **OPTIONS,
@@ -205,29 +203,32 @@ SPEC: dict[str, t.Any] = {
 }
 
 
-def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
+def action(task: Task, cluster: Cluster) -> dict[str, t.Any]:
     """Diagnose, mend, diagnose again."""
-    params = module.params
-    asked = question({**params, "probe": not module.check_mode}, (*LAYERS, *SURROUNDINGS), causes=True)
-    check(module, asked)
+    params = task.params
+    asked = question({**params, "probe": not task.check_mode}, (*LAYERS, *SURROUNDINGS), causes=True)
+    check(task, asked)
     report = engine.verify(cluster, asked)
     wanted = steps(report.causes or (), params["fixes"])
-    apply = Apply(cluster, asked.namespace, datetime.now(UTC), params["wait_timeout"], check_mode=module.check_mode)
+    apply = Apply(cluster, asked.namespace, datetime.now(UTC), params["wait_timeout"], check_mode=task.check_mode)
     changes = [apply.carry_out(step) for step in wanted]
     further: dict[str, t.Any] = {"changed": bool(wanted), "applied": [step.line for step in wanted]}
-    if module._diff:
+    if task.diff:
         before, after = ([change[side] for change in changes] for side in (0, 1))
         further["diff"] = {"before": before, "after": after}
-    if module.check_mode:
+    if task.check_mode:
         return {"msg": report.verdict, "causes": [cause.as_dict() for cause in report.causes or ()], **further}
     if wanted:
         report = engine.verify(cluster, asked)
-    return conclude(module, asked, report, **further)
+    return conclude(task, asked, report, **further)
+
+
+MODULE = Definition(SPEC, action)
 
 
 def main() -> None:
     """Entry point."""
-    run(SPEC, action)
+    MODULE.main()
 
 
 if __name__ == "__main__":

@@ -141,8 +141,6 @@ cause:
 import typing as t
 from datetime import UTC, datetime
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.app import revision
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.errors import NotFound, OptionError
@@ -152,7 +150,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds im
     REPLICA_SET,
     SERVICE,
 )
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import Definition, Task
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.selector import selector_text
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.wait.rollout import autoscaler, finished, summary
 
@@ -179,62 +177,62 @@ OPTIONS: dict[str, t.Any] = {
 ONLY = {"service": "restart", "to_revision": "undo", "keep_secrets": "undo", "replicas": "scale"}
 
 
-def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
+def action(task: Task, cluster: Cluster) -> dict[str, t.Any]:
     """Read the Deployment, decide on a patch, send it, wait."""
-    params = module.params
+    params = task.params
     for option, owner in ONLY.items():
         if params[option] is not None and params["action"] != owner:
             raise OptionError(f"{option}: given with action={params['action']}, expected action={owner}", option=option)
     live = cluster.get(DEPLOYMENT, params["name"], params["namespace"])
     if live is None:
         what = DEPLOYMENT.describe(params["name"], params["namespace"])
-        if module.check_mode:
+        if task.check_mode:
             # An earlier task of the play would have made it.
             return {"changed": False, "reason": f"{what} does not exist yet", "rollout": {}}
         raise NotFound(f"{cluster.label}: {what} does not exist; create it first", status=404, reason="NotFound")
-    patch, reason = _decide(module, cluster, live)
+    patch, reason = _decide(task, cluster, live)
     item = live
     if patch:
         item = cluster.patch(
-            DEPLOYMENT, params["name"], params["namespace"], patch, manager=MANAGER, dry_run=module.check_mode
+            DEPLOYMENT, params["name"], params["namespace"], patch, manager=MANAGER, dry_run=task.check_mode
         )
     before, after = revision.touched(live, patch), revision.touched(item, patch)
     changed = before != after
-    wait = params["wait"] and not module.check_mode and params["action"] != "pause"
+    wait = params["wait"] and not task.check_mode and params["action"] != "pause"
     done = finished(cluster, item, changed=changed, wait=wait, timeout=params["wait_timeout"])
     result = {"changed": changed, "reason": reason, "rollout": summary(done)}
-    if module._diff:
+    if task.diff:
         result["diff"] = {"before": before, "after": after}
     return result
 
 
-def _decide(module: AnsibleModule, cluster: Cluster, live: Body) -> tuple[Body, str]:
+def _decide(task: Task, cluster: Cluster, live: Body) -> tuple[Body, str]:
     """The strategic merge patch (empty: nothing to do) and the reason for it."""
-    params = module.params
+    params = task.params
     namespace = params["namespace"]
     if params["action"] == "restart":
         if live["spec"].get("paused"):
             raise OptionError("action: restart asked for, but the roll-out is paused; resume it first", option="action")
-        return _restart(module, cluster, live)
+        return _restart(task, cluster, live)
     if params["action"] == "undo":
         sets = cluster.list(REPLICA_SET, namespace, labels=selector_text(live["spec"]["selector"])).items
         return revision.undo(live, sets, params["to_revision"], keep_secrets=bool(params["keep_secrets"]))
     if params["action"] == "scale":
-        _refuse_autoscaled(module, cluster)
+        _refuse_autoscaled(task, cluster)
         return {"spec": {"replicas": params["replicas"]}}, f"{params['replicas']} replicas asked for"
     if params["action"] == "wait":
         return {}, "only waited"
     return {"spec": {"paused": params["action"] == "pause"}}, f"{params['action']} asked for"
 
 
-def _restart(module: AnsibleModule, cluster: Cluster, live: Body) -> tuple[Body, str]:
-    name, namespace = module.params["service"], module.params["namespace"]
+def _restart(task: Task, cluster: Cluster, live: Body) -> tuple[Body, str]:
+    name, namespace = task.params["service"], task.params["namespace"]
     now = datetime.now(UTC)
     if not name:
         return revision.restart(now), "restart asked for"
     service = cluster.get(SERVICE, name, namespace)
     what = SERVICE.describe(name, namespace)
-    if service is None and not module.check_mode:
+    if service is None and not task.check_mode:
         raise OptionError(f"service: {what} does not exist; create it first", option="service")
     if service is None:
         # An earlier task of the play would have made it: every running container would be older.
@@ -246,8 +244,8 @@ def _restart(module: AnsibleModule, cluster: Cluster, live: Body) -> tuple[Body,
     return (revision.restart(now), older) if older else ({}, f"every running container is younger than {what}")
 
 
-def _refuse_autoscaled(module: AnsibleModule, cluster: Cluster) -> None:
-    scaler = autoscaler(cluster, module.params["name"], module.params["namespace"])
+def _refuse_autoscaled(task: Task, cluster: Cluster) -> None:
+    scaler = autoscaler(cluster, task.params["name"], task.params["namespace"])
     if scaler:
         raise OptionError(
             f"replicas: HorizontalPodAutoscaler {scaler} decides the number of pods of this Deployment; change its "
@@ -256,9 +254,12 @@ def _refuse_autoscaled(module: AnsibleModule, cluster: Cluster) -> None:
         )
 
 
+MODULE = Definition(OPTIONS, action, required_if=[("action", "scale", ["replicas"])])
+
+
 def main() -> None:
     """Entry point."""
-    run(OPTIONS, action, required_if=[("action", "scale", ["replicas"])])
+    MODULE.main()
 
 
 if __name__ == "__main__":

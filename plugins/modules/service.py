@@ -283,8 +283,6 @@ endpoints:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.app import service
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.app.endpoints import (
     WAIT_FOR,
@@ -299,7 +297,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.apply im
 )
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds import SERVICE
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import Definition, Task
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.wait.service import gone, settle, wanted
 
 PORT_OPTIONS: dict[str, t.Any] = {
@@ -345,26 +343,26 @@ OPTIONS: dict[str, t.Any] = {
 }
 
 
-def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
+def action(task: Task, cluster: Cluster) -> dict[str, t.Any]:
     """Bring the Service to the wanted state."""
-    service.check(module.params)
-    return _absent(module, cluster) if module.params["state"] == "absent" else _present(module, cluster)
+    service.check(task.params)
+    return _absent(task, cluster) if task.params["state"] == "absent" else _present(task, cluster)
 
 
-def _present(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
-    params = module.params
+def _present(task: Task, cluster: Cluster) -> dict[str, t.Any]:
+    params = task.params
     live = cluster.get(SERVICE, params["name"], params["namespace"])
-    body, complete = wanted(cluster, params, live, check_mode=module.check_mode)
+    body, complete = wanted(cluster, params, live, check_mode=task.check_mode)
     if complete:
         force = params["force_conflicts"]
-        applied = ensure(cluster, SERVICE, body, live=live, check_mode=module.check_mode, force=force)
+        applied = ensure(cluster, SERVICE, body, live=live, check_mode=task.check_mode, force=force)
     else:
         applied = Applied(True, body, live, {}, body)
     result: dict[str, t.Any] = {"changed": applied.changed}
     item = applied.object
-    if module._diff:
+    if task.diff:
         result["diff"] = diff(applied, SERVICE)
-    if params["wait"] and not module.check_mode:
+    if params["wait"] and not task.check_mode:
         wait_for, timeout = params["wait_for"], params["wait_timeout"]
         usable = settle(cluster, item, changed=applied.changed, wait_for=wait_for, timeout=timeout)
         item, result["endpoints"] = usable.service, usable.endpoints
@@ -372,17 +370,20 @@ def _present(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
     return result | {"service": reduced(item), "previous": previous, "load_balancer": load_balancer_addresses(item)}
 
 
-def _absent(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
-    params = module.params
-    removed = remove(cluster, SERVICE, params["name"], params["namespace"], check_mode=module.check_mode)
-    if params["wait"] and removed.live and not module.check_mode:
+def _absent(task: Task, cluster: Cluster) -> dict[str, t.Any]:
+    params = task.params
+    removed = remove(cluster, SERVICE, params["name"], params["namespace"], check_mode=task.check_mode)
+    if params["wait"] and removed.live and not task.check_mode:
         gone(cluster, removed.live, params["wait_timeout"])
-    return {"changed": removed.changed, **({"diff": diff(removed, SERVICE)} if module._diff else {})}
+    return {"changed": removed.changed, **({"diff": diff(removed, SERVICE)} if task.diff else {})}
+
+
+MODULE = Definition(OPTIONS, action, mutually_exclusive=[("cluster_ip", "cluster_ips")])
 
 
 def main() -> None:
     """Entry point."""
-    run(OPTIONS, action, mutually_exclusive=[("cluster_ip", "cluster_ips")])
+    MODULE.main()
 
 
 if __name__ == "__main__":

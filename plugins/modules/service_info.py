@@ -60,9 +60,25 @@ EXAMPLES = r"""
 
 RETURN = r"""
 exists:
-  description: Whether there is such a Service. Without it nothing else is returned.
+  description: Whether there is such a Service. Without it only RV(nodes) is returned besides.
   returned: success
   type: bool
+nodes:
+  description: All nodes of the cluster. Empty where the right to list them is missing.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the node.
+      type: str
+    zone:
+      description: Its zone.
+      type: str
+    pod_cidrs:
+      description: The ranges of addresses that its pods have, where the cluster gives each node ranges.
+      type: list
+      elements: str
 service:
   description: The Service, without the bookkeeping of field managers.
   returned: when RV(exists=true)
@@ -168,15 +184,13 @@ pods:
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.app import endpoints
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import names
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.apply import reduced
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.errors import Forbidden
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds import ENDPOINT_SLICE, NODE, POD, SERVICE
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import Definition, Task
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.selector import labels_text
 
 OPTIONS: dict[str, t.Any] = {
@@ -186,38 +200,41 @@ OPTIONS: dict[str, t.Any] = {
 }
 
 
-def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
+def action(task: Task, cluster: Cluster) -> dict[str, t.Any]:
     """Read everything at once and join it."""
-    name, namespace = module.params["name"], module.params["namespace"]
+    name, namespace = task.params["name"], task.params["namespace"]
     with ThreadPoolExecutor() as pool:
-        nodes = pool.submit(_nodes, module, cluster)
+        nodes = pool.submit(_nodes, task, cluster)
         slices = pool.submit(cluster.list, ENDPOINT_SLICE, namespace, labels=f"{endpoints.SERVICE_LABEL}={name}")
         item = cluster.get(SERVICE, name, namespace)
         selector = labels_text((item or {"spec": {}})["spec"].get("selector") or {})
         pods = cluster.list(POD, namespace, labels=selector).items if selector else []
+    result = {"changed": False, "exists": item is not None, "nodes": endpoints.describe_nodes(nodes.result())}
     if item is None:
-        return {"changed": False, "exists": False}
+        return result
     return {
-        "changed": False,
-        "exists": True,
-        "names": names.forms(name, namespace, module.params["cluster_domain"]),
+        **result,
+        "names": names.forms(name, namespace, task.params["cluster_domain"]),
         **endpoints.describe(item, slices.result().items, pods, nodes.result()),
         "service": reduced(item),
     }
 
 
-def _nodes(module: AnsibleModule, cluster: Cluster) -> list[dict[str, t.Any]]:
-    """Nodes only add their zones, and few people may read them."""
+def _nodes(task: Task, cluster: Cluster) -> list[dict[str, t.Any]]:
+    """Nodes only add their zones and ranges, and few people may read them."""
     try:
         return cluster.list(NODE).items
     except Forbidden as error:
-        module.warn(f"zones of nodes are left out: {error}")
+        task.warn(f"nodes are left out: {error}")
         return []
+
+
+MODULE = Definition(OPTIONS, action)
 
 
 def main() -> None:
     """Entry point."""
-    run(OPTIONS, action)
+    MODULE.main()
 
 
 if __name__ == "__main__":

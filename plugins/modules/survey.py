@@ -192,8 +192,6 @@ dest:
 import typing as t
 from datetime import UTC, datetime
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.checks import IDS
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.module import check_dest
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import OPTIONS, dns_service
@@ -205,7 +203,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
     waiver,
 )
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import Definition, Task
 
 SPEC: dict[str, t.Any] = {
     "namespaces": {"type": "list", "elements": "str", "default": []},
@@ -215,9 +213,9 @@ SPEC: dict[str, t.Any] = {
 }
 
 
-def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
+def action(task: Task, cluster: Cluster) -> dict[str, t.Any]:
     """Judge many Services."""
-    params = module.params
+    params = task.params
     asked = Asked(
         tuple(dict.fromkeys(params["namespaces"])),
         {key: str(value) for key, value in (params["labels"] or {}).items()},
@@ -226,7 +224,7 @@ def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
     )
     refuse_unknown(asked.waivers, IDS)
     check_dest(params["dest"])
-    if module.check_mode:
+    if task.check_mode:
         return {"changed": False, "msg": would(asked)}
     found = survey(cluster, asked)
     result = found.as_result()
@@ -234,19 +232,22 @@ def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
         write(found.as_document(), params["dest"])
         result["dest"] = params["dest"]
     for notice in expired(asked.waivers, datetime.now(UTC).date()):
-        module.warn(notice)
+        task.warn(notice)
     if found.unread:
-        module.warn(f"not everything may be read: {'; '.join(found.unread)}")
+        task.warn(f"not everything may be read: {'; '.join(found.unread)}")
     if not found.services:
-        module.warn("there is no Service to judge")
+        task.warn("there is no Service to judge")
     if found.fails(params["fail_on"]):
-        module.fail_json(**result)
+        result["failed"] = True
     return result
+
+
+MODULE = Definition(SPEC, action)
 
 
 def main() -> None:
     """Entry point."""
-    run(SPEC, action)
+    MODULE.main()
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ options:
         description: File with the passphrase of its key.
         type: path
       passphrase_env:
-        description: Environment variable with the passphrase of its key.
+        description: Environment variable with the passphrase of its key, see O(passphrase_env).
         type: str
       passphrase_command:
         description: Command that prints the passphrase of its key, as a list of program and arguments.
@@ -153,7 +153,10 @@ options:
     description: File with the passphrase of an encrypted key in O(private_key_path), at least 20 characters.
     type: path
   passphrase_env:
-    description: Environment variable with that passphrase.
+    description:
+      - Environment variable with that passphrase.
+      - With a local connection it is one of C(ansible-playbook). What the keyword C(environment) of a task sets is seen
+        by everybody on the machine, as part of a command line, and in the output of C(-vvv).
     type: str
   passphrase_command:
     description: Command that prints that passphrase, as a list of program and arguments.
@@ -315,11 +318,9 @@ import typing as t
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.app.values import dns_subdomain, refusal
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import Definition, Task
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.decide import Wanted
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.keys import KEY_TYPES
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.tls import (
@@ -376,10 +377,10 @@ ONLY = {
 }
 
 
-def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
+def action(task: Task, cluster: Cluster) -> dict[str, t.Any]:
     """Bring the Secret to the wanted state."""
-    _check(module.params)
-    return _absent(module, cluster) if module.params["state"] == "absent" else _present(module, cluster)
+    _check(task.params)
+    return _absent(task, cluster) if task.params["state"] == "absent" else _present(task, cluster)
 
 
 def _check(params: dict[str, t.Any]) -> None:
@@ -398,20 +399,20 @@ def _check(params: dict[str, t.Any]) -> None:
                 raise refusal(option, None, "private_key_path with certificate_path, or source_secret")
 
 
-def _present(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
-    params = module.params
+def _present(task: Task, cluster: Cluster) -> dict[str, t.Any]:
+    params = task.params
     names = server.Names(params["name"], params["namespace"], params["alias"], params["adopt"], params["keep"])
     now = datetime.now(UTC)
     csr = ""
-    plan = _plan(module, cluster, now)
+    plan = _plan(task, cluster, now)
     if params["issuer"] == "csr" and isinstance(plan, server.Issue):
-        outcome, csr = request.ask(cluster, names, plan.wanted, now, check_mode=module.check_mode)
+        outcome, csr = request.ask(cluster, names, plan.wanted, now, check_mode=task.check_mode)
     else:
-        outcome = server.present(cluster, names, plan, now, check_mode=module.check_mode)
-        if params["issuer"] == "csr" and not module.check_mode:
+        outcome = server.present(cluster, names, plan, now, check_mode=task.check_mode)
+        if params["issuer"] == "csr" and not task.check_mode:
             request.done(cluster, params["name"], params["namespace"], outcome.after.chain)
     for notice in outcome.notices:
-        module.warn(notice)
+        task.warn(notice)
     after = outcome.after
     result = {
         "changed": outcome.changed,
@@ -424,21 +425,21 @@ def _present(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
         "pruned": outcome.pruned,
         "csr": csr,
     }
-    if module._diff:
+    if task.diff:
         result["diff"] = {"before": outcome.before.shown(), "after": after.shown()}
     return result
 
 
-def _plan(module: AnsibleModule, cluster: Cluster, now: datetime) -> server.Issue | server.Take:
-    params = module.params
-    names, addresses = material.wanted_names(cluster, params, check_mode=module.check_mode)
+def _plan(task: Task, cluster: Cluster, now: datetime) -> server.Issue | server.Take:
+    params = task.params
+    names, addresses = material.wanted_names(cluster, params, check_mode=task.check_mode)
     renewal = material.renewal(params)
     if params["issuer"] == "given":
         return server.Take(material.given(cluster, params, passphrase.read(params)), renewal, names, addresses)
     if not names and not addresses:
         raise refusal("service", None, "it, or names, or addresses that the certificate is for")
     if params["issuer"] == "csr" and params["certificate_path"]:
-        return server.Take(_returned(module, cluster), renewal, names, addresses)
+        return server.Take(_returned(task, cluster), renewal, names, addresses)
     wanted = Wanted(
         names,
         addresses,
@@ -451,36 +452,39 @@ def _plan(module: AnsibleModule, cluster: Cluster, now: datetime) -> server.Issu
     )
     if params["issuer"] != "authority":
         return server.Issue(wanted)
-    if module.check_mode and not store(cluster, params["authority"]).read().exists:
+    if task.check_mode and not store(cluster, params["authority"]).read().exists:
         return server.Await(wanted)
     return server.Issue(replace(wanted, authority=load_issuer(cluster, params["authority"], now)))
 
 
-def _returned(module: AnsibleModule, cluster: Cluster) -> material.Given:
+def _returned(task: Task, cluster: Cluster) -> material.Given:
     """The certificate that an external CA sent back, with the key that waits for it."""
-    params = module.params
+    params = task.params
     chain, roots, what = material.certificate_files(params)
     return material.Given(request.pair(cluster, params["name"], params["namespace"], chain, what), roots, what)
 
 
-def _absent(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
-    name, namespace = module.params["name"], module.params["namespace"]
-    removed = server.absent(cluster, name, namespace, check_mode=module.check_mode)
-    removed += request.remove(cluster, name, namespace, check_mode=module.check_mode)
+def _absent(task: Task, cluster: Cluster) -> dict[str, t.Any]:
+    name, namespace = task.params["name"], task.params["namespace"]
+    removed = server.absent(cluster, name, namespace, check_mode=task.check_mode)
+    removed += request.remove(cluster, name, namespace, check_mode=task.check_mode)
     result: dict[str, t.Any] = {"changed": bool(removed), "removed": removed}
-    if module._diff:
+    if task.diff:
         result["diff"] = {"before": {"secrets": removed}, "after": {"secrets": []}}
     return result
 
 
+MODULE = Definition(
+    OPTIONS,
+    action,
+    required_if=[("state", "present", ["issuer"]), ("issuer", "authority", ["authority"])],
+    mutually_exclusive=[("renew_fraction", "renew_before_days"), ("source_secret", "private_key_path")],
+)
+
+
 def main() -> None:
     """Entry point."""
-    run(
-        OPTIONS,
-        action,
-        required_if=[("state", "present", ["issuer"]), ("issuer", "authority", ["authority"])],
-        mutually_exclusive=[("renew_fraction", "renew_before_days"), ("source_secret", "private_key_path")],
-    )
+    MODULE.main()
 
 
 if __name__ == "__main__":

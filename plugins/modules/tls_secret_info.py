@@ -191,14 +191,12 @@ in_use_known:
 import typing as t
 from datetime import UTC, datetime
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.availability.plan import CLIENT
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import served
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.errors import Forbidden
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds import SECRET
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import Definition, Task
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.certificates import (
     facts,
     parse_chain,
@@ -218,15 +216,15 @@ OPTIONS: dict[str, t.Any] = {
 }
 
 
-def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
+def action(task: Task, cluster: Cluster) -> dict[str, t.Any]:
     """Read the generations and who names them."""
-    name, namespace = module.params["name"], module.params["namespace"]
-    renewal, now = material.renewal(module.params), datetime.now(UTC)
-    bundle = module.params["bundle"]
+    name, namespace = task.params["name"], task.params["namespace"]
+    renewal, now = material.renewal(task.params), datetime.now(UTC)
+    bundle = task.params["bundle"]
     roots = parse_chain(bundle.encode(), what="bundle") if bundle else ()
     metadata = secrets.tls_metadata(cluster, namespace)
     found = secrets.generations(metadata, name)
-    named, known = _users(module, cluster, [item.name for item in found])
+    named, known = _users(task, cluster, [item.name for item in found])
     generations: list[dict[str, t.Any]] = []
     for item in found:
         secret = cluster.get(SECRET, item.name, namespace)
@@ -252,8 +250,8 @@ def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
         "generations": generations,
         "in_use_known": known,
     }
-    service, port, client = (module.params[option] for option in ("service", "port", "client"))
-    if service and not module.check_mode:
+    service, port, client = (task.params[option] for option in ("service", "port", "client"))
+    if service and not task.check_mode:
         names = {item["certificate"].get("fingerprint"): item["secret_name"] for item in reversed(generations)}
         found_served = served.ask(cluster, namespace, service, port, client)
         result["served"] = [_served(one, names, current) for one in found_served]
@@ -276,22 +274,25 @@ def _served(one: served.Served, names: dict[str, str], current: str) -> dict[str
     }
 
 
-def _users(module: AnsibleModule, cluster: Cluster, names: list[str]) -> tuple[dict[str, list[str]], bool]:
+def _users(task: Task, cluster: Cluster, names: list[str]) -> tuple[dict[str, list[str]], bool]:
     try:
-        return secrets.users(cluster, module.params["namespace"], names) if names else {}, True
+        return secrets.users(cluster, task.params["namespace"], names) if names else {}, True
     except Forbidden as error:
-        module.warn(f"who uses the Secrets is left out: {error}")
+        task.warn(f"who uses the Secrets is left out: {error}")
         return {}, False
+
+
+MODULE = Definition(
+    OPTIONS,
+    action,
+    mutually_exclusive=[("renew_fraction", "renew_before_days")],
+    required_by={"port": "service"},
+)
 
 
 def main() -> None:
     """Entry point."""
-    run(
-        OPTIONS,
-        action,
-        mutually_exclusive=[("renew_fraction", "renew_before_days")],
-        required_by={"port": "service"},
-    )
+    MODULE.main()
 
 
 if __name__ == "__main__":

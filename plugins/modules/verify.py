@@ -156,8 +156,6 @@ dest:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.module import judge
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import (
     LAYERS,
@@ -166,7 +164,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
     TLS_OPTION,
 )
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import Definition, Task
 
 SPEC: dict[str, t.Any] = {
     **OPTIONS,
@@ -175,14 +173,17 @@ SPEC: dict[str, t.Any] = {
 }
 
 
-def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
+def action(task: Task, cluster: Cluster) -> dict[str, t.Any]:
     """Judge what is asked for."""
-    return judge(module, cluster, module.params["checks"])
+    return judge(task, cluster, task.params["checks"])
+
+
+MODULE = Definition(SPEC, action)
 
 
 def main() -> None:
     """Entry point."""
-    run(SPEC, action)
+    MODULE.main()
 
 
 if __name__ == "__main__":

@@ -118,22 +118,23 @@ dest:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.module import judge
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import OPTIONS
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import Definition, Task
 
 
-def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
+def action(task: Task, cluster: Cluster) -> dict[str, t.Any]:
     """Judge this layer."""
-    return judge(module, cluster, ["environment"])
+    return judge(task, cluster, ["environment"])
+
+
+MODULE = Definition(OPTIONS, action)
 
 
 def main() -> None:
     """Entry point."""
-    run(OPTIONS, action)
+    MODULE.main()
 
 
 if __name__ == "__main__":

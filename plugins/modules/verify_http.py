@@ -130,22 +130,23 @@ dest:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.module import judge
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import OPTIONS, TLS_OPTION
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import run
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import Definition, Task
 
 
-def action(module: AnsibleModule, cluster: Cluster) -> dict[str, t.Any]:
+def action(task: Task, cluster: Cluster) -> dict[str, t.Any]:
     """Judge this layer."""
-    return judge(module, cluster, ["http"])
+    return judge(task, cluster, ["http"])
+
+
+MODULE = Definition({**OPTIONS, **TLS_OPTION}, action)
 
 
 def main() -> None:
     """Entry point."""
-    run({**OPTIONS, **TLS_OPTION}, action)
+    MODULE.main()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import typing as t
 from unittest import mock
 
 from ansible.module_utils import _internal
+from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.plumbline.kubernetes.tests.unit.fake_api import FakeApi
@@ -30,7 +31,14 @@ def run_module(module: types.ModuleType, api: FakeApi, *, check: bool = False, *
     output = io.StringIO()
     # Once a test has imported code of the controller, Ansible would print warnings instead of returning them.
     as_on_a_target = mock.patch.object(_internal, "is_controller", False)
-    with as_on_a_target, patch_module_args(given), contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
+    no_others = mock.patch.dict(warnings._global_warnings, clear=True)
+    with (
+        as_on_a_target,
+        no_others,
+        patch_module_args(given),
+        contextlib.redirect_stdout(output),
+        contextlib.suppress(SystemExit),
+    ):
         module.main()
     result: dict[str, t.Any] = json.loads(output.getvalue())
     return {"failed": False, **result}

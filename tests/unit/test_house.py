@@ -109,6 +109,14 @@ def test_action_group_has_every_module_and_extends_kubernetes_core() -> None:
     assert {"metadata": {"extend_group": ["kubernetes.core.k8s"]}} in group
 
 
+def test_every_module_that_asks_a_cluster_has_its_action() -> None:
+    actions = {path.stem: path for path in ROOT.glob("plugins/action/*.py")}
+    assert actions.keys() == {path.stem for path in MODULES} - LOCAL
+    assert {path.resolve() for path in actions.values()} == {ROOT / "plugins/action/verify.py"}
+    for path in MODULES:
+        assert ("\nMODULE = Definition(" in path.read_text()) is (path.stem not in LOCAL), path
+
+
 def test_connection_options_are_documented_as_they_are() -> None:
     def shape(options: dict[str, t.Any], nested: str) -> dict[str, t.Any]:
         return {

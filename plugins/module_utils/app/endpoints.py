@@ -58,6 +58,18 @@ def describe(service: Object, slices: list[Object], pods: list[Object], nodes: l
     }
 
 
+def describe_nodes(nodes: t.Iterable[Object]) -> list[Object]:
+    """Name, zone and ranges of pod addresses of each node."""
+    return [
+        {
+            "name": node["metadata"]["name"],
+            "zone": (node["metadata"].get("labels") or {}).get(_ZONE_LABEL),
+            "pod_cidrs": (node.get("spec") or {}).get("podCIDRs") or [],
+        }
+        for node in nodes
+    ]
+
+
 def _describe_pod(pod: Object) -> Object:
     status = pod.get("status") or {}
     return {

@@ -11,35 +11,32 @@ import os
 import typing as t
 from datetime import UTC, datetime
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..kube.client import Cluster
 from ..kube.errors import OptionError
+from ..kube.module import Task
 from . import engine
 from .checks import IDS, control
 from .diagnose.drift import drift, recorded
-from .question import Question, question
+from .question import NODE, Question, question
 from .result import SKIPPED, Report, short, write
 from .waivers import expired, refuse_unknown
 
 
-def judge(
-    module: AnsibleModule, cluster: Cluster, layers: t.Sequence[str], *, causes: bool = False
-) -> dict[str, t.Any]:
-    """Judge `layers` of the Service in question and return the module's result, or fail with it."""
-    asked = question(module.params, layers, causes=causes)
-    check(module, asked)
-    before = _baseline(module.params.get("baseline"))
-    if module.check_mode:
+def judge(task: Task, cluster: Cluster, layers: t.Sequence[str], *, causes: bool = False) -> dict[str, t.Any]:
+    """Judge `layers` of the Service in question and return the module's result."""
+    asked = question(task.params, layers, causes=causes)
+    check(task, asked)
+    before = _baseline(task.params.get("baseline"))
+    if task.check_mode:
         return {"changed": False, "msg": would(asked)}
     report = engine.verify(cluster, asked)
     further = {}
     if before is not None and report.state is not None:
         further["drift"] = drift(before, report.state)
-    return conclude(module, asked, report, **further)
+    return conclude(task, asked, report, **further)
 
 
-def check(module: AnsibleModule, asked: Question) -> None:
+def check(task: Task, asked: Question) -> None:
     """Refuse what could not work before anything is asked.
 
     Raises:
@@ -50,7 +47,7 @@ def check(module: AnsibleModule, asked: Question) -> None:
         from .trust import check_bundle  # cryptography is loaded where TLS is judged only
 
         check_bundle(asked.tls.bundle, "tls.bundle")
-    check_dest(module.params["dest"])
+    check_dest(task.params["dest"])
 
 
 def check_dest(dest: str | None) -> None:
@@ -63,18 +60,16 @@ def check_dest(dest: str | None) -> None:
         raise OptionError(f"dest: the folder of {dest} does not exist")
 
 
-def conclude(module: AnsibleModule, asked: Question, report: Report, **further: t.Any) -> dict[str, t.Any]:
-    """The module's result, and the file that was asked for; ends the module where it is as bad as `fail_on`."""
+def conclude(task: Task, asked: Question, report: Report, **further: t.Any) -> dict[str, t.Any]:
+    """The module's result, failed where it is as bad as `fail_on`, and the file that was asked for."""
     result = {**report.as_result(), **further}
-    dest = module.params["dest"]
+    dest = task.params["dest"]
     if dest:
         write(report.as_document(), dest)
         result["dest"] = dest
     for notice in (*unproven(report, asked), *expired(asked.waivers, datetime.now(UTC).date())):
-        module.warn(notice)
-    if report.fails(module.params["fail_on"]):
-        module.fail_json(**result)
-    return result
+        task.warn(notice)
+    return result | ({"failed": True} if report.fails(task.params["fail_on"]) else {})
 
 
 def _baseline(path: str | None) -> dict[str, t.Any] | None:
@@ -96,6 +91,8 @@ def would(asked: Question) -> str:
         where = short(asked.nodes) if asked.nodes else f"up to {asked.max_nodes} nodes"
         namespaces = short(list(dict.fromkeys(filter(None, (asked.client.namespace, asked.other_namespace)))))
         parts.append(f"from a probe pod (image {asked.client.image}) in namespace {namespaces} on {where}")
+    if NODE in asked.layers:
+        parts.append(f"and look at these and the endpoints' nodes from pods in namespace {asked.node_namespace}")
     if "environment" in asked.layers and asked.ask:
         parts.append(f"and read the Service's variables in the containers of up to {asked.max_pods} pods")
     return " ".join(parts) + "; check mode runs nothing"

@@ -23,8 +23,6 @@ import inspect
 import json
 import re
 import secrets
-import signal
-import threading
 import time
 import typing as t
 import zlib
@@ -35,7 +33,7 @@ from ..kube.client import Cluster
 from ..kube.errors import ApiError, KubeError, WaitTimeout, lacks_account, one_line
 from ..kube.kinds import EVENT, JOB, POD
 from ..kube.watch import Interest, View
-from . import agent, agent_tls
+from . import agent, agent_node, agent_tls
 
 Body = dict[str, t.Any]
 Task = t.Mapping[str, t.Any]
@@ -171,7 +169,14 @@ def sources(tasks: t.Sequence[Task]) -> dict[str, str]:
     found = {"agent": inspect.getsource(agent)}
     if any(task["type"] in agent_tls.TYPES for task in tasks):
         found["agent_tls"] = inspect.getsource(agent_tls)
+    if on_node(tasks):
+        found["agent_node"] = inspect.getsource(agent_node)
     return found
+
+
+def on_node(tasks: t.Sequence[Task]) -> bool:
+    """Whether these tasks look at the node itself, from a pod that may see it."""
+    return any(task["type"] in agent_node.TYPES for task in tasks)
 
 
 def command(modules: t.Mapping[str, str], document: Body, interpreter: str = "python3") -> list[str]:
@@ -184,10 +189,15 @@ def command(modules: t.Mapping[str, str], document: Body, interpreter: str = "py
     return [interpreter, "-I", "-S", "-B", "-c", BOOT, pack(json.dumps(modules)), *pieces]
 
 
-def job(name: str, run_id: str, client: Client, argv: t.Sequence[str], options: Options) -> Body:
+def job(
+    name: str, run_id: str, client: Client, argv: t.Sequence[str], options: Options, *, inside: bool = False
+) -> Body:
     """The Job of one client; passes Pod Security `restricted` and runs on any node, also a cordoned or tainted one.
 
     `nodeName` leaves the scheduler out: a node is probed because it was asked for, not because it has room to spare.
+
+    Args:
+        inside: it looks at the node itself, and stands for no client; only Pod Security `privileged` lets it in.
     """
     labels = {**OURS, RUN_LABEL: run_id}
     at_home = client.namespace == options.namespace
@@ -224,7 +234,11 @@ def job(name: str, run_id: str, client: Client, argv: t.Sequence[str], options: 
             }
         ],
     }
-    if strange:
+    if inside:
+        pod |= _INSIDE
+        pod["containers"][0]["securityContext"] |= _INSIDE_CONTAINER
+        worn = {}
+    elif strange:
         pod["readinessGates"] = [{"conditionType": NEVER}]
     elif at_home and options.service_account:
         pod["serviceAccountName"] = options.service_account
@@ -241,6 +255,20 @@ def job(name: str, run_id: str, client: Client, argv: t.Sequence[str], options: 
             "template": {"metadata": {"labels": {**worn, **labels}}, "spec": pod},
         },
     }
+
+
+# To see a node from inside: its network, its processes, and root, but no more than these of root's powers. NET_ADMIN
+# lists rules and connections, SYS_PTRACE looks up a process's network and root, SYS_CHROOT runs the node's own tools.
+# AppArmor's usual profile keeps even such a pod from both. Nothing of the node is mounted, and nothing is privileged.
+_INSIDE: Body = {
+    "hostNetwork": True,
+    "hostPID": True,
+    "securityContext": {"runAsUser": 0, "runAsGroup": 0, "seccompProfile": {"type": "RuntimeDefault"}},
+}
+_INSIDE_CONTAINER: Body = {
+    "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN", "SYS_CHROOT", "SYS_PTRACE"]},
+    "appArmorProfile": {"type": "Unconfined"},
+}
 
 
 # ----- how far a pod has come: pure
@@ -461,9 +489,21 @@ _HTTP: dict[str, _Typed] = {
 _VALUES: dict[str, dict[str, _Typed]] = {
     "http": _HTTP,
     "https": {**_HTTP, "served": _served, "clock": _clock},
-    "dns": {"rcode": _rcode, "answers": _texts, "truncated": _flag, "authoritative": _flag},
+    "control": {"late_ms": _number},
+    "dns": {"rcode": _rcode, "answers": _texts, "truncated": _flag, "authoritative": _flag, "lost": _number},
     "resolve": {"addresses": _texts},
     "resolv_conf": {"nameservers": _texts, "search": _texts, "options": _texts},
+    "node_proxy": {
+        **dict.fromkeys(("running", "stopped", "eligible"), _flag),
+        **dict.fromkeys(("answer", "mode"), _text),
+        **dict.fromkeys(("status", "age"), _number),
+    },
+    "node_rules": {
+        **dict.fromkeys(("iptables", "nftables"), _table(_texts)),
+        "missing": _table(_text),
+    },
+    "node_conntrack": {"known": _flag, "count": _number, "max": _number, "flows": _table(_number), "unread": _text},
+    "node_listeners": {"pods": _table(_texts)},
 }
 
 
@@ -507,8 +547,7 @@ def run(cluster: Cluster, plans: t.Mapping[C, t.Sequence[Task]], options: Option
     Returns:
         An outcome for every client, whatever happened.
     """
-    with _interruptible():
-        return _Round(cluster, plans, options).run()
+    return _Round(cluster, plans, options).run()
 
 
 class _Round(t.Generic[C]):
@@ -536,7 +575,7 @@ class _Round(t.Generic[C]):
                 continue
             name = f"plumbline-probe-{self.id}-{number}"
             self.names[name] = client
-            self.jobs[client] = job(name, self.id, client, argv, options)
+            self.jobs[client] = job(name, self.id, client, argv, options, inside=on_node(tasks))
 
     @property
     def open(self) -> list[C]:
@@ -729,24 +768,3 @@ class _Round(t.Generic[C]):
 
 def _where(client: Client) -> str:
     return f"probe on node {client.node} in namespace {client.namespace}"
-
-
-@contextlib.contextmanager
-def _interruptible() -> t.Iterator[None]:
-    """SIGTERM and SIGHUP end the run as Ctrl-C does: with its clean-up. Only the main thread can arrange that."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, _frame: t.Any) -> t.NoReturn:
-        raise SystemExit(128 + number)
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}  # nohup
-    for number in before:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -3,11 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Private to this collection: may change in any release.
-"""What every module's `main()` shares: options, libraries, connection, errors, exit."""
+"""What every module shares: options, libraries, connection, errors, exit."""
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
 import typing as t
+from dataclasses import dataclass, field
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -27,44 +31,85 @@ from .client import Cluster
 from .errors import KubeError
 from .options import AUTH_OPTIONS, secret_leaves
 
-Action = t.Callable[[AnsibleModule, Cluster], dict[str, t.Any]]
+Result = dict[str, t.Any]
 
 
-def run(options: dict[str, t.Any], action: Action, **kwargs: t.Any) -> t.NoReturn:
-    """Run `action` as an Ansible module and exit with its result.
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One call of a module.
+
+    Attributes:
+        params: every option, None where it was not given and has no default.
+        diff: whether the result has to show what changed.
+        notices: warnings so far.
+    """
+
+    params: dict[str, t.Any]
+    check_mode: bool = False
+    diff: bool = False
+    notices: list[str] = field(default_factory=list)
+
+    def warn(self, text: str) -> None:
+        """Say something besides the result."""
+        self.notices.append(text)
+
+
+Action = t.Callable[[Task, Cluster], Result]
+
+
+class Definition:
+    """A module: its options, and what it does.
+
+    Runs as a process of its own on any host (:meth:`main`), or in the controller's process, where that is the same host
+    and the same Python (see `plugin_utils/here.py`).
 
     Args:
         options: argument spec of the module's own options.
-        action: gets the AnsibleModule and a connected :class:`Cluster`, returns the result.
-        kwargs: further arguments of AnsibleModule (`mutually_exclusive`, `required_if`, ...).
-
-    A :class:`KubeError` becomes a failure whose `msg` is its one line, with its details beside it.
+        action: gets the task and a connected :class:`Cluster`, returns the result. Where that is `failed`, so is the
+            task.
+        rules: further arguments of AnsibleModule (`mutually_exclusive`, `required_if`, ...).
     """
-    module = AnsibleModule(argument_spec={**AUTH_OPTIONS, **options}, **{"supports_check_mode": True, **kwargs})
-    if LIBRARY_ERROR:
-        module.fail_json(msg=missing_required_lib(LIBRARY_ERROR[0]), exception=LIBRARY_ERROR[1])
-    _mask_secrets_only(module)
-    try:
-        cluster = Cluster.connect(module.params)
-        result = action(module, cluster)
-    except KubeError as error:
-        module.fail_json(msg=str(error), **error.details)
-    for notice in cluster.notices:
-        module.warn(notice)
-    raise SystemExit(module.exit_json(**result))
+
+    def __init__(self, options: dict[str, t.Any], action: Action, **rules: t.Any) -> None:
+        self.options = {**AUTH_OPTIONS, **options}
+        self.rules = rules
+        self._action = action
+
+    def main(self) -> t.NoReturn:
+        """Run as an Ansible module, and exit with the result."""
+        module = AnsibleModule(argument_spec=self.options, supports_check_mode=True, **self.rules)
+        if LIBRARY_ERROR:
+            module.fail_json(msg=missing_required_lib(LIBRARY_ERROR[0]), exception=LIBRARY_ERROR[1])
+        module.no_log_values = secrets(module.params, module.no_log_values)
+        task = Task(module.params, module.check_mode, module._diff)
+        result = self.result(task)
+        for notice in task.notices:
+            module.warn(notice)
+        if result.pop("failed", False):
+            module.fail_json(**result)
+        raise SystemExit(module.exit_json(**result))
+
+    def result(self, task: Task) -> Result:
+        """What the task comes to. A :class:`KubeError` is a failure with its one line and its details."""
+        try:
+            with _interruptible():
+                cluster = Cluster.connect(task.params)
+                found = self._action(task, cluster)
+        except KubeError as error:
+            return {"failed": True, "msg": str(error), **error.details}
+        task.notices.extend(cluster.notices)
+        return found
 
 
-def _mask_secrets_only(module: AnsibleModule) -> None:
-    """Keep the secrets of a kubeconfig document masked, and give harmless words back.
+def secrets(params: t.Mapping[str, t.Any], masked: t.Iterable[str]) -> set[str]:
+    """What to mask in a result: of a kubeconfig document its secrets only.
 
     `no_log` on the whole document would mask each of its leaves, names like `v1` included, in every result.
     """
-    kubeconfig = module.params["kubeconfig"]
+    kubeconfig = params["kubeconfig"]
     if isinstance(kubeconfig, dict):
-        leaves = _leaves(kubeconfig)
-        module.no_log_values = (module.no_log_values - leaves) | secret_leaves(kubeconfig)
-    elif isinstance(kubeconfig, str):
-        module.no_log_values = module.no_log_values - {kubeconfig}
+        return (set(masked) - _leaves(kubeconfig)) | secret_leaves(kubeconfig)
+    return set(masked) - {kubeconfig}
 
 
 def _leaves(value: t.Any) -> set[str]:
@@ -73,3 +118,24 @@ def _leaves(value: t.Any) -> set[str]:
     if isinstance(value, list):
         return {leaf for child in value for leaf in _leaves(child)}
     return {str(value)}
+
+
+@contextlib.contextmanager
+def _interruptible() -> t.Iterator[None]:
+    """Signals that end the process end it with its clean-up. Only the main thread can arrange that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _frame: t.Any) -> t.NoReturn:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}  # nohup
+    for number in before:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

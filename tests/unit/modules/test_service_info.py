@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 from collections.abc import Iterator
 
@@ -56,14 +57,13 @@ def test_a_service_that_is_not_there_is_no_failure(api: FakeApi) -> None:
     assert f"GET {PODS}" not in api.sent()
 
 
-def test_without_the_right_to_read_nodes_only_zones_are_missing(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    warned: list[str] = []
-    monkeypatch.setattr(service_info.AnsibleModule, "warn", lambda _module, text: warned.append(text))
+def test_without_the_right_to_read_nodes_only_zones_are_missing(api: FakeApi) -> None:
     api.on("GET", NODES, status(403, "Forbidden", "nodes is forbidden"))
     result = run(api)
     assert result["failed"] is False
     assert (result["endpoints"][0]["node"], result["endpoints"][0]["zone"]) == ("n1", None)
-    assert [text.partition(": ")[0] for text in warned] == ["zones of nodes are left out"]
+    assert result["nodes"] == []
+    assert "nodes are left out" in json.dumps(result["warnings"])
 
 
 def test_without_the_right_to_read_slices_it_fails_in_one_line(api: FakeApi) -> None:

@@ -67,13 +67,12 @@ V4, V6 = "10.244.0.0/24", "fd00:10:244::/64"
 def test_ipv6_is_for_clusters_that_have_it_on_each_node(
     given: dict[str, object], nodes: list[list[str]] | None, *, listens_on_ipv6: bool
 ) -> None:
-    # As k8s_info returns them, or nothing where it may not list nodes; a node without ranges has no such field.
-    specs = [{"spec": {"podCIDRs": ranges} if ranges else {}} for ranges in nodes or []]
-    found = {} if nodes is None else {"resources": specs}
+    # As service_info returns them, or nothing where it was skipped.
+    found = {} if nodes is None else {"nodes": [{"pod_cidrs": ranges} for ranges in nodes]}
     environment = NativeEnvironment(undefined=jinja2.StrictUndefined)
     environment.tests["search"] = search
     variables = yaml.safe_load((ROLE / "vars/main.yml").read_text())
-    ranges = environment.from_string(variables["nginx_pod_ranges"]).render(nginx_nodes=found)
+    ranges = environment.from_string(variables["nginx_pod_ranges"]).render(nginx_looked=found)
     rendered = environment.from_string(variables["nginx_listen_ipv6"]).render(
         {**given, "nginx_pod_ranges": list(ranges)}
     )
