@@ -20,7 +20,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ..kube.client import Cluster
-from ..kube.errors import ConnectionFailed, Forbidden, KubeError, NotFound, OptionError, Unauthorized, WaitTimeout
+from ..kube.errors import (
+    ConnectionFailed,
+    Forbidden,
+    KubeError,
+    NotFound,
+    OptionError,
+    Unauthorized,
+    WaitTimeout,
+    cannot,
+)
 from ..kube.exec import ExecResult, execute
 from ..kube.kinds import ENDPOINT_SLICE, NAMESPACE, NODE, POD, SERVICE
 from ..kube.selector import labels_text
@@ -115,6 +124,7 @@ class _Session:
         _stay_outside(question, self.service)
         self.interests = interests(question, self.service.selector)
         self.missing: dict[str, str] = {}
+        self.lacking: str | None = None  # not known yet
         self.stack = contextlib.ExitStack()
 
     def __enter__(self) -> _Session:
@@ -132,10 +142,10 @@ class _Session:
         """Keep what may be read, remember why the rest is missing."""
 
         def denied(interest: Interest) -> str:
-            kind, where = interest.kind, f" in namespace {interest.namespace}" if interest.namespace else ""
+            kind = interest.kind
             for verb in ("list", "watch"):
                 if not self.cluster.may(verb, kind.plural, interest.namespace, group=kind.group):
-                    return f"cannot {verb} {kind.plural}{where}"
+                    return cannot(verb, kind.plural, interest.namespace)
             return ""
 
         with ThreadPoolExecutor(max_workers=len(self.interests)) as pool:
@@ -297,8 +307,10 @@ class _Session:
             touched=self._touched(sequence, before, after),
             plan=planned,
             observations=observations,
-            denied=self._denied(outcomes),
-            lost={vantage: outcome.cause for vantage, outcome in outcomes.items() if outcome.cause},
+            denied=self._denied(
+                [outcomes[v] for v in planned.vantages if v in outcomes], self.question.client.namespace
+            ),
+            lost=self._lost(planned, outcomes),
             environment=environment,
             stored=self._stored(),
             mounted=tuple(found for future in mounted if (found := future.result()) is not None),
@@ -314,11 +326,13 @@ class _Session:
         if not planned.vantages:
             return {}
         client = self.question.client
+        strangers = {stranger.vantage: dict(stranger.labels) for stranger in planned.strangers}
         left = self.deadline - time.monotonic()
         options = probe.Options(
             image=client.image,
             namespace=client.namespace,
             labels=client.labels,
+            strangers=strangers,
             service_account=client.service_account,
             image_pull_policy=client.image_pull_policy,
             image_pull_secrets=client.image_pull_secrets,
@@ -326,16 +340,32 @@ class _Session:
             start_timeout=max(5.0, left - BUDGET),
             defaults=defaults(self.question),
         )
-        return probe.run(self.cluster, {v: planned.tasks(v) for v in planned.vantages}, options)
+        asked = (*planned.vantages, *strangers, *self._insiders(planned))
+        return probe.run(self.cluster, {v: planned.tasks(v) for v in asked}, options)
 
-    def _denied(self, outcomes: Mapping[Vantage, probe.ProbeOutcome]) -> str:
-        """Which right is missing, when no client delivered anything."""
-        if not outcomes or any(outcome.observations for outcome in outcomes.values()):
-            return ""
-        namespace = self.question.client.namespace
+    def _insiders(self, planned: Plan) -> tuple[Vantage, ...]:
+        """Those that look at nodes from inside, if we may start them: else nobody could follow the others, either."""
+        if planned.insiders and self.lacking is None:
+            self.lacking = self._lacking(self.question.node_namespace)
+        return () if self.lacking else planned.insiders
+
+    def _lost(self, planned: Plan, outcomes: Mapping[Vantage, probe.ProbeOutcome]) -> dict[Vantage, str]:
+        """Why clients delivered nothing, or not all; those that must be refused may be where we may not be."""
+        lost = {vantage: outcome.cause for vantage, outcome in outcomes.items() if outcome.cause}
+        for vantage in [stranger.vantage for stranger in planned.strangers if stranger.vantage in lost]:
+            lost[vantage] = self._denied([outcomes[vantage]], vantage.namespace) or lost[vantage]
+        return lost | (dict.fromkeys(planned.insiders, self.lacking) if self.lacking else {})
+
+    def _denied(self, outcomes: Sequence[probe.ProbeOutcome], namespace: str) -> str:
+        """Which right is missing, when no client of a namespace delivered anything."""
+        silent = outcomes and not any(outcome.observations for outcome in outcomes)
+        return self._lacking(namespace) if silent else ""
+
+    def _lacking(self, namespace: str) -> str:
+        """Which right to start and follow pods is missing in a namespace."""
         for verb, resource, group, sub in PROBE_RIGHTS:
             if not self.cluster.may(verb, resource, namespace, group=group, subresource=sub):
-                return f"cannot {verb} {'/'.join(filter(None, (resource, sub)))} in namespace {namespace}"
+                return cannot(verb, resource, namespace, sub)
         return ""
 
     def _read_environment(self, before: Snapshot, pool: ThreadPoolExecutor) -> list[Future[EnvironmentReading | None]]:
@@ -351,7 +381,7 @@ class _Session:
         except NotFound:
             return None  # The pod is gone: nothing to say about it.
         except (Forbidden, Unauthorized):
-            why = f"cannot create pods/exec in namespace {found.namespace}"
+            why = cannot("create", "pods", found.namespace, "exec")
             return EnvironmentReading(found, container.name, "skipped", detail=why)
         except ConnectionFailed as error:
             return EnvironmentReading(found, container.name, "undecided", detail=str(error))
@@ -384,13 +414,15 @@ PROBE_RIGHTS = (
 
 def _stay_outside(question: Question, service: Service) -> None:
     """Probe pods must not become endpoints of the Service that they judge."""
-    labels = question.client.labels
-    at_home = question.client.namespace == service.namespace
-    if at_home and service.selector and all(labels.get(key) == value for key, value in service.selector):
-        chosen = short(dict(service.selector))
-        raise OptionError(
-            f"client.labels: {service.label} selects pods with {chosen}, so it would select the probe pods"
-        )
+    worn = [("client.labels", question.client.namespace, question.client.labels)]
+    worn += [("expect.refused_from", space, labels) for space, labels in question.expect.refused_from]
+    for option, namespace, labels in worn:
+        at_home = namespace == service.namespace
+        if at_home and service.selector and all(labels.get(key) == value for key, value in service.selector):
+            chosen = short(dict(service.selector))
+            raise OptionError(
+                f"{option}: {service.label} selects pods with {chosen}, so it would select the probe pods"
+            )
 
 
 @dataclass(frozen=True, slots=True)

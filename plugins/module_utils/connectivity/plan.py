@@ -12,10 +12,11 @@ import typing as t
 from dataclasses import dataclass
 
 from .plan_dns import name_probes, record_probes
+from .plan_node import node_probes, node_vantage, places
 from .ports import tcp_ports
-from .question import Question
+from .question import NODE, Question
 from .reach import connections_per_client, reachable, ready_or_serving
-from .scope import EXCHANGE, TLS_EXCHANGE, Probe, Scope, Task, Vantage
+from .scope import EXCHANGE, TLS_EXCHANGE, Probe, Scope, Stranger, Task, Vantage, stranger_label
 from .snapshot import (
     Node,
     ServicePort,
@@ -36,14 +37,23 @@ MOST_DIRECT = 200
 MOST_TELLING = 20
 # Connections to the cluster IP of a Service whose session affinity sends them all to one endpoint anyway.
 AFFINITY_CONNECTIONS = 3
+# Clients that must be refused for whom it is tried, at most.
+MOST_STRANGERS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All probes of one round, and the clients that carry them out."""
+    """All probes of one round, and the clients that carry them out.
+
+    Attributes:
+        strangers: further clients, which must get no answer.
+        insiders: no clients, but pods that look at nodes from inside.
+    """
 
     probes: tuple[Probe, ...] = ()
     vantages: tuple[Vantage, ...] = ()
+    strangers: tuple[Stranger, ...] = ()
+    insiders: tuple[Vantage, ...] = ()
 
     def tasks(self, vantage: Vantage) -> list[Task]:
         """What the agent of this client gets."""
@@ -74,7 +84,13 @@ def plan(question: Question, snapshot: Snapshot, clients: t.Sequence[Node]) -> P
         vantage = Vantage(other, clients[0].name, f"{clients[0].name} (namespace {other})")
         vantages.append(vantage)
         probes += control_probes(scope, vantage) + name_probes(scope, vantage)
-    return Plan(tuple(probes), tuple(vantages))
+    refused = strangers(question, clients) if data_path and "policy" in question.layers else ()
+    for stranger in refused:
+        probes += refused_probes(stranger, probes)
+    inside = NODE in question.layers and not scope.service.external
+    insiders = tuple(node_vantage(scope, node) for node in places(scope)) if inside else ()
+    probes += [probe for vantage in insiders for probe in node_probes(scope, vantage)]
+    return Plan(tuple(probes), tuple(vantages), refused, insiders)
 
 
 def defaults(question: Question) -> dict[str, Task]:
@@ -106,6 +122,16 @@ def client_nodes(snapshot: Snapshot, wanted: t.Sequence[str], most: int) -> tupl
         turns += inside[:1] + outside[:1]
         inside, outside = inside[1:], outside[1:]
     return tuple(sorted(turns[:most], key=lambda node: node.name))
+
+
+def strangers(question: Question, clients: t.Sequence[Node]) -> tuple[Stranger, ...]:
+    """Who must be refused, on the node of one ordinary client, whose answers show that there is one to be had."""
+    chosen = {stranger_label(space, labels): (space, labels) for space, labels in question.expect.refused_from}
+    return tuple(
+        Stranger(Vantage(space, node.name, label), tuple(sorted(labels.items())))
+        for node in clients[:1]
+        for label, (space, labels) in list(chosen.items())[:MOST_STRANGERS]
+    )
 
 
 # ----- controls
@@ -212,6 +238,27 @@ def cluster_ip_probes(scope: Scope, vantage: Vantage, node: Node) -> list[Probe]
             task = _ask(scope, vantage, port, port.port, repeat, address=address)
             probes.append(Probe("cluster_ip", vantage, f"cluster-ip/{target}", task, target, port, reach=reach))
     return probes
+
+
+def refused_probes(stranger: Stranger, probes: t.Sequence[Probe]) -> list[Probe]:
+    """What the ordinary client on the same node asks, once: the cluster IPs, and one pod for each port.
+
+    Nothing but a connection is tried where TLS is spoken: its handshake may be slow, which must not look like a denial.
+    """
+    vantage = stranger.vantage
+    found = [Probe("control", vantage, "control", {"type": "control"}, "itself")]
+    near = [probe for probe in probes if probe.vantage == probes[0].vantage]
+    first: dict[t.Any, Probe] = {}
+    for probe in near:
+        if probe.purpose == "direct":
+            first.setdefault(probe.port, probe)
+    for probe in (*(one for one in near if one.purpose == "cluster_ip"), *first.values()):
+        task = {**probe.task, "repeat": 1, "contains": []}
+        if task["type"] != "http":
+            task = {"type": "tcp", "address": task["address"], "port": task["port"], "timeout": EXCHANGE}
+        number, like = f"refused/{probe.id}", probe.id
+        found.append(Probe("refused", vantage, number, task, probe.target, probe.port, probe.endpoint, label=like))
+    return found
 
 
 def by_name_probes(scope: Scope, vantage: Vantage, node: Node) -> list[Probe]:

@@ -16,6 +16,8 @@ from .waivers import Waiver, waiver
 LAYERS = ("endpoints", "environment", "dns", "http")
 # Layers that are judged by the surroundings alone, without a probe.
 SURROUNDINGS = ("workload", "service", "policy", "client", "infrastructure")
+# What is judged from inside the nodes, where that is asked for.
+NODE = "node"
 
 # Kinds of the clients' own workload.
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
@@ -83,6 +85,8 @@ DIAGNOSE_OPTIONS: dict[str, dict[str, t.Any]] = {
     "probe": {"type": "bool", "default": True},
     "read_logs": {"type": "str", "choices": ["none", "dns", "all"], "default": "dns"},
     "baseline": {"type": "path"},
+    "node_level": {"type": "bool", "default": False},
+    "node_namespace": {"type": "str", "default": "kube-system"},
 }
 
 # Argument spec that the five judging modules share; `verify` adds `checks`.
@@ -129,7 +133,8 @@ class Expectations:
         owner: the workload all selected pods must belong to, e.g. `Deployment web`; empty accepts any.
         type: the type of the Service, or `Headless`; empty accepts any.
         ports: names or numbers of ports that the Service must have; None accepts any.
-        refused_from: clients that must not get through, as (namespace, labels); policies are judged by them.
+        refused_from: clients that must not get through, as (namespace, labels); policies are judged by them, and it is
+            tried.
     """
 
     status: tuple[int, ...] = (200,)
@@ -189,6 +194,7 @@ class Question:
         unasked: why no client may be started, where it is not the user who wanted it so.
         waivers: complaints that are accepted for a time.
         causes: whether to say what is the cause of what; takes some further probes.
+        node_namespace: where the pods run that look at nodes from inside; layer `node` asks for them.
     """
 
     namespace: str
@@ -210,6 +216,7 @@ class Question:
     unasked: str = ""
     waivers: tuple[Waiver, ...] = ()
     causes: bool = False
+    node_namespace: str = "kube-system"
 
     @property
     def probes(self) -> bool:
@@ -232,6 +239,9 @@ def question(params: t.Mapping[str, t.Any], layers: t.Sequence[str], *, causes: 
     for option in ("timeout", "max_nodes", "max_pods"):
         if params[option] < 1:
             raise OptionError(f"{option}: {params[option]} given, at least 1 expected")
+    inside = bool(params.get("node_level"))
+    if inside and not params["probe"]:
+        raise OptionError("node_level: nodes are looked at from pods, and probe: false given")
     if not expect["path"].startswith("/"):
         raise OptionError(f"expect.path: {expect['path']!r} given, a path that starts with / expected")
     return Question(
@@ -245,7 +255,7 @@ def question(params: t.Mapping[str, t.Any], layers: t.Sequence[str], *, causes: 
             image_pull_policy=client["image_pull_policy"],
             image_pull_secrets=tuple(client["image_pull_secrets"]),
         ),
-        layers=tuple(layer for layer in (*LAYERS, *SURROUNDINGS) if layer in layers),
+        layers=tuple(layer for layer in (*LAYERS, *SURROUNDINGS) if layer in layers) + ((NODE,) if inside else ()),
         nodes=tuple(dict.fromkeys(params["nodes"] or ())),
         max_nodes=params["max_nodes"],
         other_namespace=params["other_namespace"] or "",
@@ -274,6 +284,7 @@ def question(params: t.Mapping[str, t.Any], layers: t.Sequence[str], *, causes: 
         ask=params.get("probe", True),
         logs=params.get("read_logs", "dns"),
         causes=causes,
+        node_namespace=params.get("node_namespace") or "",
         workload=_workload(client["workload"] or ""),
         waivers=tuple(waiver(given) for given in params["waivers"]),
     )

@@ -11,13 +11,14 @@ import types
 
 from ..look import Look
 from ..result import Finding
-from . import client, control, dns, endpoints, environment, http, infrastructure, policy, service, workload
+from . import client, control, dns, endpoints, environment, http, infrastructure, node, policy, service, workload
 
 # In the order in which a reader wants them. AnsiballZ ships what is imported, so every layer is named here; a test
 # holds this list against the folder.
 LAYERS: tuple[types.ModuleType, ...] = (
     control,
     infrastructure,
+    node,
     workload,
     service,
     policy,

@@ -29,7 +29,7 @@ def check(look: Look) -> list[Finding]:
         if why:
             return [_bench.skipped("PR-01", f"no client could be started: {why}, and no pod tells the name of one")]
         return [_bench.undecided("PR-01", "there is no ready node to ask from")]
-    return _clients(look) + _isolated(look)
+    return _clients(look) + _insiders(look) + _isolated(look)
 
 
 def _clients(look: Look) -> list[Finding]:
@@ -53,6 +53,23 @@ def _clients(look: Look) -> list[Finding]:
     left = [node.name + ("" if node.ready else " (not ready)") for node in look.after.nodes if node.name not in chosen]
     message = f"{good} client(s) ran and work" + (f"; not asked from: {short(left)}" if left else "")
     return _bench.verdict("PR-01", complaints, good, message)
+
+
+def _insiders(look: Look) -> list[Finding]:
+    """Of the pods that look at nodes from inside; for want of a right, the layer of the nodes says so."""
+    return [
+        _bench.undecided(
+            "PR-01",
+            f"nothing can be seen {vantage.label}, so it is not judged",
+            object=f"Node {vantage.node}",
+            field="node_level",
+            observed=why,
+            expected=f"a pod in namespace {vantage.namespace} that may see the node",
+        )
+        for vantage in look.plan.insiders
+        if not look.works(vantage)
+        if not (why := look.lost.get(vantage, "") or "it delivered nothing").startswith("cannot ")
+    ]
 
 
 def _isolated(look: Look) -> list[Finding]:

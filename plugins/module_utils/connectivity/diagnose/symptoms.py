@@ -15,6 +15,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from ..checks.lookups import is_late
 from ..look import Look, Observation
 from ..result import Finding
 from ..scope import Probe
@@ -88,6 +89,7 @@ class Evidence:
     def __init__(self, look: Look) -> None:
         self.look = look
         self.good = self._acquitted()
+        self.full: frozenset[str] = frozenset()
 
     def component(self, finding: Finding) -> str:
         """What a finding accuses by itself; empty where it only saw a failure, or gives advice."""
@@ -119,7 +121,8 @@ class Evidence:
         good = {"endpoints"} if any(endpoint.ready for endpoint in look.after.endpoints) else set()
         for purpose in ("direct", "unready", "cluster_ip", "node_port", "dns", "resolve"):
             for probe, found in look.seen(purpose):
-                if found.ok:
+                # A lookup that was late fails who waits less.
+                if found.ok and not (purpose == "resolve" and is_late(look, probe.vantage, found)):
                     good |= self._proven(probe)
         return frozenset(good)
 
@@ -154,6 +157,7 @@ class Evidence:
     def symptoms(self, findings: t.Sequence[Finding]) -> list[Symptom]:
         """The failures behind those findings that do not accuse anything by themselves."""
         found: list[Symptom] = []
+        self.full = frozenset(finding.component for finding in findings if finding.component.startswith("conntrack/"))
         for finding in findings:
             if finding.complains and not self.component(finding):
                 found += self._of(finding)
@@ -183,8 +187,17 @@ class Evidence:
             for probe, seen in self.look.seen(purpose):
                 if probe.target == finding.field and seen.failures:
                     text = f"from {probe.vantage.label} to {probe.target}: {', '.join(sorted(seen.failures))}"
-                    found.append(Symptom(finding, self._left(self._suspects(probe, seen)), text))
+                    suspects = [*self._suspects(probe, seen), *self._tables(probe, seen)]
+                    found.append(Symptom(finding, self._left(suspects), text))
         return found or [Symptom(finding, ("endpoints",), finding.message)]
+
+    def _tables(self, probe: Probe, seen: Observation) -> list[str]:
+        """Connection tables on the way that are known to be full: they lose some packets, so no answer acquits them."""
+        if not {"timeout", "unreachable"} & set(seen.failures):
+            return []
+        ends = [probe.endpoint] if probe.endpoint else probe.reach
+        nodes = (probe.vantage.node, probe.node, *(endpoint.node for endpoint in ends))
+        return [table for node in nodes if (table := f"conntrack/{node}") in self.full]
 
     def _left(self, suspects: t.Iterable[str]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(suspect for suspect in suspects if suspect not in self.good))
