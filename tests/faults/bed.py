@@ -316,6 +316,12 @@ class Bed:
 
         self.until(ready, "two DNS servers")
 
+    def dns_reachable(self) -> bool:
+        """Whether any DNS server is ready, as its Service knows them."""
+        labels = "kubernetes.io/service-name=kube-dns"
+        slices = self.cluster.list(kinds.ENDPOINT_SLICE, "kube-system", labels=labels).items
+        return any(e["conditions"].get("ready") for item in slices for e in item.get("endpoints") or [])
+
     def corefile(self, change: t.Callable[[str], str]) -> None:
         """Change CoreDNS's configuration and start it anew with that."""
         found = self.cluster.get(kinds.CONFIG_MAP, "coredns", "kube-system") or {}

@@ -216,6 +216,12 @@ def _protocol(bed: Bed) -> None:
     bed.anew = True
 
 
+@case("F21-wrong-port", "client/8080", words="clients use port 8080.*8080 is the targetPort of http")
+def _wrong_port(bed: Bed) -> None:
+    """The Service is as it should be, so nothing but what the clients use is wrong."""
+    bed.options["expect"] = {"ports": ["8080"]}
+
+
 @case("F23-unready-published", "service", words="publishNotReadyAddresses")
 def _published(bed: Bed) -> None:
     bed.undo.append(lambda: bed.change(kinds.SERVICE, NAME, {"spec": {"publishNotReadyAddresses": None}}))
@@ -258,6 +264,13 @@ def _links_off(bed: Bed) -> None:
     bed.until(bed.settled, "new pods")
 
 
+@case("F50-external-local", "nodeport/local", words="externalTrafficPolicy Local .*drops clients from outside")
+def _external_local(bed: Bed) -> None:
+    bed.change(kinds.SERVICE, NAME, {"spec": {"type": "NodePort", "externalTrafficPolicy": "Local"}})
+    bed.change(kinds.DEPLOYMENT, NAME, {"spec": {"replicas": 1}})
+    bed.until(lambda: len(bed.ready_addresses()) == 1 and len(bed.pods()) == 1, "one pod")
+
+
 @case("F51-no-load-balancer", "loadbalancer", words="load balancer")
 def _no_load_balancer(bed: Bed) -> None:
     bed.undo.append(lambda: bed.recreate(kinds.SERVICE, bed.service()))
@@ -295,6 +308,23 @@ def _deny_dns(bed: Bed) -> None:
 @case("F46-not-enforced", "enforcement", words="does not enforce NetworkPolicies")
 def _not_enforced(bed: Bed) -> None:
     bed.extra(kinds.NETWORK_POLICY, policy(bed, {"podSelector": {}, "policyTypes": ["Ingress"]}))
+
+
+@case("P1-stranger-gets-in", "access", words="app=stranger.* must not reach .* answered HTTP 200")
+def _stranger(bed: Bed) -> None:
+    bed.options["expect"] = STRANGER
+
+
+@case("P2-stranger-not-denied", "enforcement", words="does not enforce NetworkPolicies")
+def _stranger_not_denied(bed: Bed) -> None:
+    """A policy lets the clients in and nobody else, and the test bed's network does not care."""
+    rule = {"from": [{"podSelector": {"matchLabels": {"app": "friend"}}}]}
+    bed.extra(kinds.NETWORK_POLICY, policy(bed, {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [rule]}))
+    bed.options["client"] = {"labels": {"app": "friend"}}
+    bed.options["expect"] = STRANGER
+
+
+STRANGER = {"refused_from": [{"namespace": None, "labels": {"app": "stranger"}}]}
 
 
 @case("X4-wrong-policy-port", "policy/*/deny", words="deny does not let the client in to port")
@@ -386,6 +416,23 @@ def _not_reloaded(bed: Bed) -> None:
     bed.cluster.apply(kinds.SECRET, bed.secret(bed.leaf()), manager="faults", force=True)
 
 
+@case("T09-sub-path", "served*", words="another certificate")
+def _sub_path(bed: Bed) -> None:
+    """What is mounted by subPath stays as it was when the container started."""
+    mounts = [{"name": "conf", "mountPath": "/etc/nginx/conf.d"}]
+    mounts += [{"name": "cert", "mountPath": f"/etc/nginx/ssl/{key}", "subPath": key} for key in ("tls.crt", "tls.key")]
+    bed.born({"volumeMounts": mounts})
+    bed.until(bed.settled, "ready pods")
+    bed.options["tls"] = {"secret": "nginxsecret", "mount_path": "/etc/nginx/ssl"}
+    bed.cluster.apply(kinds.SECRET, bed.secret(bed.leaf()), manager="faults", force=True)
+
+
+@case("T12-by-address", "certificate", words="names")
+def _by_address(bed: Bed) -> None:
+    service = bed.cluster.get(kinds.SERVICE, NAME, bed.namespace) or {}
+    bed.options["tls"] = {"server_name": service["spec"]["clusterIP"]}
+
+
 @case("T04-common-name-only", "certificate", words="subjectAltName|common name|names")
 def _common_name_only(bed: Bed) -> None:
     served(bed, bed.secret(common_name_only(bed)))
@@ -438,12 +485,42 @@ def _forwarding_loop(bed: Bed) -> None:
     bed.corefile(lambda text: text.replace("forward . /etc/resolv.conf", "forward . 127.0.0.1"))
 
 
+@case("F37-dns-rights", "dns/rights", words="right|may not", alone=True)
+def _dns_rights(bed: Bed) -> None:
+    role = bed.cluster.get(kinds.CLUSTER_ROLE, "system:coredns") or {}
+    rules = role["rules"]
+
+    def write(allowed: list[dict[str, t.Any]]) -> None:
+        bed.cluster.patch(kinds.CLUSTER_ROLE, "system:coredns", None, {"rules": allowed}, manager="faults-inject")
+        for pod in bed.dns_pods():
+            bed.cluster.delete(kinds.POD, pod["metadata"]["name"], "kube-system")
+
+    bed.undo.append(bed.dns_ready)
+    bed.undo.append(lambda: write(rules))
+    write([rule for rule in rules if "endpointslices" not in rule["resources"]])
+    bed.until(lambda: not bed.dns_reachable(), "DNS servers that know nothing")
+
+
 @case("F39-dns-selector", "dns/service", words="kube-dns", alone=True)
 def _dns_selector(bed: Bed) -> None:
     right, wrong = {"k8s-app": "kube-dns"}, {"k8s-app": "kube-dns2"}
     bed.undo.append(bed.dns_ready)
     bed.undo.append(lambda: bed.change(kinds.SERVICE, "kube-dns", {"spec": {"selector": right}}, "kube-system"))
     bed.change(kinds.SERVICE, "kube-dns", {"spec": {"selector": wrong}}, "kube-system")
+
+
+@case("F42-first-query-lost", "resolver/*", words="the first query of clients on .* is lost: names resolve after 5")
+def _first_query_lost(bed: Bed) -> None:
+    """The queries for names of this namespace are lost for a second, counted from a pod's first one, on one node."""
+    node = bed.pods()[0]["spec"]["nodeName"]
+    query = ["!", "-i", "eth0", "-p", "udp", "--dport", "53", "-m", "string", "--algo", "bm", "--string", bed.namespace]
+    known = ["-m", "recent", "--name", "faults", "--rsource"]
+    first = [*query, *known, "!", "--rcheck", *known, "--set", "-j", "DROP"]
+    soon = [*query, *known, "--rcheck", "--seconds", "1", "-j", "DROP"]
+    for rule in (first, soon):
+        place = ["PREROUTING", *rule]
+        bed.undo.append(lambda place=place: docker("exec", node, "iptables", "-t", "raw", "-D", *place))
+        docker("exec", node, "iptables", "-t", "raw", "-A", *place)
 
 
 @case("F47-no-proxy-on-a-node", "proxy/*", words="kube-proxy|proxy", alone=True)

@@ -396,7 +396,7 @@ def test_nodes_that_drop_clients_from_outside_are_named() -> None:
     (finding,) = [f for f in judged(snap(EXPOSED, [pod(1)])) if f.complains]
     assert (finding.id, finding.status, finding.component) == ("SV-17", WARN, "nodeport/local")
     assert finding.evidence["nodes"] == ["node-2", "node-3"]
-    assert "node-2, node-3 have no endpoint of Service demo/web" in finding.message
+    assert "no endpoint of Service demo/web is on node-2, node-3" in finding.message
 
 
 # ----- expectations and advice

@@ -142,14 +142,14 @@ def _dropped(bench: Bench, look: Look, lost: t.Sequence[str], answer: t.Sequence
     patch = '{"spec":{"externalTrafficPolicy":"Cluster"}}'
     return bench.warned(
         "SV-17",
-        f"{short(lost)} have no endpoint of {service.label}: with externalTrafficPolicy Local their NodePort drops "
-        "clients from outside",
+        f"no endpoint of {service.label} is on {short(lost)}: with externalTrafficPolicy Local the NodePort there "
+        "drops clients from outside",
         object=service.label,
         field="spec.externalTrafficPolicy",
         observed="Local",
         expected="Cluster, or an endpoint on every node that is asked",
-        cause=f"only {short(answer)} have one; ask those alone, put a pod on every node, or set Cluster, which hides "
-        "the clients' addresses from the pods",
+        cause=f"endpoints are on {short(answer)}; ask nodes that have one, put a pod on every node, or set Cluster, "
+        "which hides the clients' addresses from the pods",
         evidence={
             "nodes": list(lost),
             "fix": f"kubectl patch service {service.name} -n {service.namespace} -p '{patch}'",

@@ -58,10 +58,15 @@ def _is_prompt(look: Look, vantage: Vantage) -> bool:
     return late < _PROMPT and slowest is not None and slowest < _PROMPT
 
 
+def is_late(look: Look, vantage: Vantage, found: Observation) -> bool:
+    """Whether a lookup took as long as the resolver waits until it asks again."""
+    return found.ok and found.ms >= _WAITED * 1000 * _patience(look, vantage)
+
+
 def _of(look: Look, vantage: Vantage) -> _Seen:
-    seen, patience = _Seen(), _patience(look, vantage)
+    seen = _Seen()
     for probe, found in look.seen("resolve"):
-        if probe.vantage == vantage and found.ok and found.ms >= _WAITED * 1000 * patience:
+        if probe.vantage == vantage and is_late(look, vantage, found):
             seen.late[probe.target] = f"{found.ms / 1000:.1f} s"
     for probe, found in look.seen("dns"):
         if probe.vantage == vantage and found.ok and _lost(found):

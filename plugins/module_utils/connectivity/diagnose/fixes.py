@@ -152,6 +152,17 @@ def _policy(_look: Look, cause: Cause) -> Fix | None:
     )
 
 
+def _enforcement(_look: Look, _cause: Cause) -> Fix:
+    return Fix(
+        "use a network plugin that enforces NetworkPolicies, on every node; until then keep strangers out by other "
+        "means, such as certificates of clients"
+    )
+
+
+def _access(_look: Look, cause: Cause) -> Fix:
+    return Fix(f"{cause.why}: deny by default with a policy that selects the pods, then let clients in by name")
+
+
 _MAKERS: dict[str, t.Callable[[Look, Cause], Fix | None]] = {
     "selector": _selector,
     "port": _port,
@@ -159,4 +170,6 @@ _MAKERS: dict[str, t.Callable[[Look, Cause], Fix | None]] = {
     "served": _served,
     "proxy": _proxy,
     "policy": _policy,
+    "enforcement": _enforcement,
+    "access": _access,
 }
