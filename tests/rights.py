@@ -35,8 +35,10 @@ OPTIONAL = "causes"
 # A single run does not make use of all rights of these. Those of diagnose come from the code that asks.
 GENERATED = "diagnose"
 UNJUDGED = (GENERATED, "remediate")
-# Whose rights a module needs besides its own.
-BESIDES = {"remediate": "diagnose"}
+# No module, but a way to run one.
+NODE_LEVEL = "diagnose_node"
+# Whose rights are needed besides its own.
+BESIDES = {"remediate": "diagnose", NODE_LEVEL: "diagnose"}
 sys.path.insert(0, str(ROOT / "tests/bench"))
 
 from counting_proxy import CountingProxy  # noqa: E402
@@ -205,7 +207,10 @@ def run(namespace: str, less: t.Mapping[str, str], command: list[str]) -> int:
             accounts.remove()
     if status:
         return status
-    judged = {name: set().union(*map(rights, of)) for name, of in roles.items() if name not in UNJUDGED}
+    granted = {name: set().union(*map(rights, of)) for name, of in roles.items()}
+    judged = {
+        name: of - granted.get(BESIDES.get(name, ""), set()) for name, of in granted.items() if name not in UNJUDGED
+    }
     unused = [
         f"{name} may {right}" for name, of in judged.items() for right in sorted(of - recorder.seen.get(name, set()))
     ]

@@ -16,6 +16,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.look import ENDPOINTS, Look, Observation
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import (
     LAYERS,
+    NODE,
     SURROUNDINGS,
     Expectations,
 )
@@ -71,7 +72,7 @@ def test_every_layer_of_the_folder_is_listed() -> None:
     helpers |= {"exposure", "cluster_dns", "lookups", "refused", "tls"}  # parts of other layers
     helpers |= {"advice", "containers", "pods", "readiness", "rollouts", "sources", "wording"}  # of workload
     assert {path.stem for path in folder.glob("*.py")} - helpers == {layer.NAME for layer in checks.LAYERS}
-    assert {layer.NAME for layer in checks.LAYERS} <= {*LAYERS, *SURROUNDINGS, *checks.ALWAYS}
+    assert {layer.NAME for layer in checks.LAYERS} <= {*LAYERS, *SURROUNDINGS, NODE, *checks.ALWAYS}
 
 
 # ----- healthy means silent

@@ -26,9 +26,9 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
     ("IN-04", "The rules of each node lead to the endpoints", "create jobs (node level)"),
     ("IN-05", "No UDP flow is held to an endpoint that is gone", "create jobs (node level)"),
     ("IN-06", "The connection table of each node has room", "create jobs (node level)"),
-    ("SV-08", "The pods listen on the target ports", "create jobs (node level)"),
 )
-_IDS = tuple(check for check, _title, _needs in CHECKS)
+# What it decides of other layers is told there.
+_IDS = (*(check for check, _title, _needs in CHECKS), "SV-08")
 
 # Shares of a connection table that count as full, since it never stays exactly so, and as nearly full.
 _FULL, _NEARLY = 0.99, 0.9

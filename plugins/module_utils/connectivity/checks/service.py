@@ -18,6 +18,7 @@ from .. import nearest
 from ..facts import Body
 from ..intent import WORKLOADS, intended, label, matches, template_labels
 from ..look import Look
+from ..question import NODE
 from ..reach import reachable, ready_or_serving
 from ..result import Finding, short
 from ..snapshot import SLICE_CONTROLLER, Node, Pod, Service, ServicePort, family_of
@@ -32,7 +33,7 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
     ("SV-03", "There is a selector, or somebody else fills the EndpointSlices", "list endpointslices"),
     ("SV-06", "The selector selects pods; else which label is the nearest miss", "list pods"),
     ("SV-07", "Every expected port is there", "get services"),
-    ("SV-08", "A numeric targetPort is one that the pods declare", "list pods"),
+    ("SV-08", "The pods listen on the target ports", "list pods, create jobs (node level)"),
     ("SV-10", "The protocol of a port is that of the pods", "list pods"),
     ("SV-11", "appProtocol and name of a port say the same", "get services"),
     ("SV-13", "There is a cluster IP, and a headless Service translates no port", "get services"),
@@ -452,9 +453,9 @@ def _probed(look: Look, number: int | str) -> bool:
 
 
 def _undeclared(look: Look) -> list[Finding]:
-    """SV-08, an advice: containerPort is optional, so only a probe tells. The layer endpoints has that verdict."""
+    """SV-08, an advice: containerPort is optional, so only a probe tells, or a look at the sockets (see node.py)."""
     odd = []
-    for port in look.service.ports:
+    for port in () if NODE in look.question.layers else look.service.ports:
         declared = [one.declared(port.protocol) for one in _live(look)]
         if isinstance(port.target_port, int) and all(declared) and not _answers(look, port):
             known = {number for numbers in declared for number in numbers}
