@@ -23,6 +23,8 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.certifica
 
 # Seconds after which a container that is not ready is no longer said to be starting.
 START = 32
+# Services of a hundred ports whose variables take more than the 2 MiB that the kernel takes at 8 MiB of stack.
+MANY = 60
 # Seconds that a load balancer may take before it is asked about.
 LOAD_BALANCER = 122
 # Seconds after which a pod that fits on no node is no longer said to wait for room.
@@ -262,6 +264,17 @@ def _links_off(bed: Bed) -> None:
     bed.undo.append(lambda: bed.template({"enableServiceLinks": True}))
     bed.template({"enableServiceLinks": False})
     bed.until(bed.settled, "new pods")
+
+
+@case("F32-too-many-services", "started/*", words="argument list too long")
+def _too_many_services(bed: Bed) -> None:
+    """Few Services with many ports and long names have as many variables as thousands of small ones."""
+    ports = [{"name": f"port-{number}", "port": number} for number in range(1000, 1100)]
+    for number in range(MANY):
+        name = f"{'x' * 60}{number:03}"
+        bed.extra(kinds.SERVICE, bed.meta("Service", name, spec={"selector": {"run": "nobody"}, "ports": ports}))
+    bed.born()
+    bed.until(lambda: bed.waiting("CrashLoopBackOff")() or bed.waiting("RunContainerError")(), "containers that end")
 
 
 @case("F50-external-local", "nodeport/local", words="externalTrafficPolicy Local .*drops clients from outside")

@@ -25,6 +25,10 @@ _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunC
 _CONFIG_HINTS = (
     (r"runAsNonRoot", "the image runs as root, which the pod forbids: set runAsUser, or take another image"),
     (r"executable file not found|no such file", "its command is not in the image"),
+    (
+        r"argument list too long",
+        "the variables of all Services of the namespace are more than the kernel takes: set enableServiceLinks: false",
+    ),
     (r"not a directory", "a file is mounted over a folder, or a folder over a file: see its subPath"),
 )
 
