@@ -618,7 +618,8 @@ def ask_by_datagram(sock: socket.socket, name: str, rrtype: str, attempt: Attemp
     Each query has an id of its own, so a server that is merely slow answers the first one: `lost` counts the queries
     before the one that was answered.
     """
-    doing, idents, stray = attempt.doing, [], 0
+    doing, stray = attempt.doing, 0
+    idents: list[int] = []
     while stray < STRAY:
         if not idents or (attempt.again and time.monotonic() >= attempt.again):
             attempt.again = 0.0
