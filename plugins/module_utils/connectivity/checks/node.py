@@ -53,7 +53,7 @@ def _why_unseen(look: Look) -> str:
     if any(look.works(vantage) for vantage in look.plan.insiders):
         return ""
     why = look.lost.get(look.plan.insiders[0], "")
-    return why if why.startswith("cannot ") else f"no node could be seen from inside: {why or 'nothing was delivered'}"
+    return why if why.startswith("cannot ") else "no node could be seen from inside: PR-01 says why"
 
 
 def _read(look: Look, purpose: str, check: str) -> tuple[list[tuple[Probe, Observation]], list[Finding]]:
