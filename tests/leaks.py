@@ -3,12 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run a command and look for private keys in everything that it leaves or shows.
 
-    python tests/leaks.py --keys FOLDER [--text FILE] [--collect COMMAND] --scan FOLDER -- COMMAND [ARGUMENT...]
+    python tests/leaks.py --keys FOLDER [--text FILE] [--environment NAME=FILE] [--collect COMMAND] --scan FOLDER
+        -- COMMAND [ARGUMENT...]
 
 Looks into the output of the command, into the arguments and environments of the processes that ran meanwhile, and into
 all files below --scan. The keys are those in the PEM files below --keys, where --collect may put them: it runs when the
-command has ended, and nobody looks. What is in --text, a passphrase, is looked for too. Ends with 1 and names the place
-of each find.
+command has ended, and nobody looks. What is in --text, a passphrase, is looked for too. So is what --environment gives
+the command in a variable, but not where its owner alone can read it: in the environments of processes. Ends with 1 and
+names the place of each find.
 
 A key is looked for by its private numbers alone, since its public half is in the certificate: any 32 bytes in a row of
 them, as they are, in hexadecimal, in base64 (thus also in PEM), and PEM in base64 once more (thus in a Secret), with
@@ -19,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import os
 import re
 import shlex
 import subprocess
@@ -100,6 +103,11 @@ def _twice_in_base64(pem: bytes, once: set[bytes]) -> set[bytes]:
     return found
 
 
+def spellings(text: bytes) -> set[bytes]:
+    """A passphrase as it is, in hexadecimal, and in base64."""
+    return {text, text.hex().encode(), text.hex().upper().encode(), *in_base64(text)}
+
+
 class Scanner:
     """Looks for many texts at once: each is found by its first eight bytes, and then compared."""
 
@@ -107,7 +115,7 @@ class Scanner:
 
     def __init__(self, keys: Iterable[Any], texts: Iterable[bytes] = ()) -> None:
         self.heads: dict[bytes, set[bytes]] = {}
-        for text in {*texts, *(text for key in keys for text in needles(key))}:
+        for text in set().union(*map(spellings, texts), *map(needles, keys)):
             self.heads.setdefault(text[: self.HEAD], set()).add(text)
 
     def finds(self, data: bytes) -> bool:
@@ -133,59 +141,79 @@ def load_keys(folder: Path) -> list[Any]:
 
 
 class Processes(threading.Thread):
-    """Collects arguments and environments of all processes until it is stopped."""
+    """Collects arguments and environments of all processes until it is stopped.
+
+    Attributes:
+        public: what every user can read.
+        private: what the owner of the process alone can read.
+    """
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.seen: set[bytes] = set()
+        self.public: set[bytes] = set()
+        self.private: set[bytes] = set()
         self.ending = threading.Event()
 
     def run(self) -> None:
         while not self.ending.wait(0.01):
-            for path in Path("/proc").glob("[0-9]*"):
-                for name in ("cmdline", "environ"):
-                    try:
-                        self.seen.add((path / name).read_bytes())
-                    except OSError:
-                        continue  # it has ended, or is another user's
+            for process in Path("/proc").glob("[0-9]*"):
+                self._read(process / "cmdline")
+                self._read(process / "environ")
+
+    def _read(self, path: Path) -> None:
+        try:
+            everybody = path.stat().st_mode & 0o044
+            (self.public if everybody else self.private).add(path.read_bytes())
+        except OSError:
+            return  # it has ended, or is another user's
 
 
-def observed(command: list[str]) -> tuple[int, bytes, set[bytes]]:
-    """Exit status and output of a command, and what the process list showed meanwhile."""
+def observed(command: list[str], given: dict[str, bytes]) -> tuple[int, bytes, Processes]:
+    """Exit status and output of a command with further variables, and what processes showed meanwhile."""
     processes = Processes()
     processes.start()
-    ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    environment = {**os.environb, **{os.fsencode(name): value for name, value in given.items()}}
+    ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, env=environment)
     processes.ending.set()
     processes.join()
-    return ran.returncode, ran.stdout, processes.seen
+    return ran.returncode, ran.stdout, processes
+
+
+def _text(path: Path) -> bytes:
+    return path.read_bytes().strip()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keys", type=Path, required=True)
     parser.add_argument("--text", type=Path, action="append", default=[])
+    parser.add_argument("--environment", action="append", default=[], metavar="NAME=FILE")
     parser.add_argument("--collect", default="")
     parser.add_argument("--scan", type=Path, required=True)
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
-    status, output, processes = observed(options.command)
+    given = {name: _text(Path(path)) for name, _is, path in (item.partition("=") for item in options.environment)}
+    status, output, processes = observed(options.command, given)
     if status:
         sys.stderr.write(output.decode("utf-8", "replace")[-5000:])
         return 2
     if options.collect:
         subprocess.run(shlex.split(options.collect), check=True)
     keys = load_keys(options.keys)
-    if not keys or not output or not processes:
+    if not keys or not output or not processes.public or not processes.private:
         sys.stderr.write("leaks: nothing to look for, or nowhere to look\n")
         return 2
-    scanner = Scanner(keys, [path.read_bytes().strip() for path in options.text])
+    texts = [_text(path) for path in options.text]
+    scanner, of_owners = Scanner(keys, [*texts, *given.values()]), Scanner(keys, texts)
     files = [path for path in options.scan.rglob("*") if path.is_file()]
     found = ["the output"] if scanner.finds(output) else []
-    found += ["the process list"] if any(scanner.finds(text) for text in processes) else []
+    found += ["the process list"] if any(map(scanner.finds, processes.public)) else []
+    found += ["the environment of a process"] if any(map(of_owners.finds, processes.private)) else []
     found += [str(path.relative_to(options.scan)) for path in files if scanner.finds(path.read_bytes())]
     for place in found:
         print(f"leaks: a key is in {place}")
-    print(f"leaks: {len(keys)} keys, {len(output)} bytes of output, {len(processes)} process texts, {len(files)} files")
+    seen = len(processes.public) + len(processes.private)
+    print(f"leaks: {len(keys)} keys, {len(output)} bytes of output, {seen} process texts, {len(files)} files")
     return 1 if found else 0
 
 

@@ -72,6 +72,21 @@ def test_what_is_public_is_no_find(key_type: str) -> None:
     assert not scanner.finds(public.encode() + encoded + encoded.hex().encode() + base64.b64encode(public.encode()))
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """With a key, and with two passphrases to look for, of which the command gets one in its environment."""
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "scan").mkdir()
+    (tmp_path / "keys/k").write_bytes(keys.pem(KEYS["P-256"]))
+    (tmp_path / "text").write_text("pass phrase\n")
+    (tmp_path / "given").write_text("by the environment\n")
+    return tmp_path
+
+
+SHOW = "import base64, os, subprocess, sys; print(1, flush=True); given = os.environ['GIVEN']; "
+LATER = "import time; time.sleep(0.5)"
+
+
 @pytest.mark.parametrize(
     ("code", "status", "says"),
     [
@@ -81,30 +96,34 @@ def test_what_is_public_is_no_find(key_type: str) -> None:
         ("print(1); open('scan/x', 'w').write(open('keys/k').read())", 1, "a key is in x"),
         ("print('the pass phrase')", 1, "a key is in the output"),
         ("raise SystemExit('broken')", 2, "broken"),
+        (SHOW + LATER, 0, "1 keys"),
+        (SHOW + "print(base64.b64encode(b'x' + given.encode()))", 1, "a key is in the output"),
+        (SHOW + "open('scan/x', 'w').write(given.encode().hex())", 1, "a key is in x"),
+        (SHOW + f"subprocess.run([sys.executable, '-c', '{LATER}', given])", 1, "a key is in the process list"),
+        (
+            SHOW + f"subprocess.run([sys.executable, '-c', '{LATER}'], env={{'X': 'pass phrase'}})",
+            1,
+            "a key is in the environment of a process",
+        ),
     ],
 )
-def test_a_command_is_observed(tmp_path: Path, code: str, status: int, says: str) -> None:
-    (tmp_path / "keys").mkdir()
-    (tmp_path / "scan").mkdir()
-    (tmp_path / "keys/k").write_bytes(keys.pem(KEYS["P-256"]))
-    (tmp_path / "text").write_text("pass phrase\n")
-    ran = _scan(tmp_path, sys.executable, "-c", code)
+def test_a_command_is_observed(folder: Path, code: str, status: int, says: str) -> None:
+    # Neither the code nor its arguments tell what is looked for.
+    ran = _scan(folder, sys.executable, "-c", "import sys; exec(sys.stdin.read())", stdin=code)
     assert (ran.returncode, says in ran.stdout + ran.stderr) == (status, True), ran.stdout + ran.stderr
 
 
-def test_arguments_of_processes_are_observed(tmp_path: Path) -> None:
-    (tmp_path / "keys").mkdir()
-    (tmp_path / "scan").mkdir()
-    (tmp_path / "keys/k").write_bytes(keys.pem(KEYS["P-256"]))
-    (tmp_path / "text").write_text("pass phrase\n")
+def test_arguments_of_processes_are_observed(folder: Path) -> None:
     code = "import sys, time; print(1, flush=True); time.sleep(1)"
-    ran = _scan(tmp_path, sys.executable, "-c", code, keys.pem(KEYS["P-256"]).decode())
+    ran = _scan(folder, sys.executable, "-c", code, keys.pem(KEYS["P-256"]).decode())
     assert (ran.returncode, "the process list" in ran.stdout) == (1, True), ran.stdout + ran.stderr
 
 
-def _scan(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def _scan(folder: Path, *command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    options = ["--keys", "keys", "--text", "text", "--environment", "GIVEN=given", "--scan", "scan"]
     return subprocess.run(
-        [sys.executable, leaks.__file__, "--keys", "keys", "--text", "text", "--scan", "scan", "--", *command],
+        [sys.executable, leaks.__file__, *options, "--", *command],
+        input=stdin,
         cwd=folder,
         capture_output=True,
         text=True,

@@ -23,6 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)
+PASSPHRASES = {"passphrase": b"a passphrase of some length", "passphrase_env": b"one that the environment has"}
 Key = ec.EllipticCurvePrivateKey
 
 
@@ -90,8 +91,9 @@ def main(folder: Path) -> None:
         "empty.crt": b"",
         "good.key": private(key, PrivateFormat.PKCS8),
         "same.key": private(key, PrivateFormat.TraditionalOpenSSL),
-        "encrypted.key": private(key, PrivateFormat.PKCS8, BestAvailableEncryption(b"a passphrase of some length")),
-        "passphrase": b"a passphrase of some length\n",
+        "encrypted.key": private(key, PrivateFormat.PKCS8, BestAvailableEncryption(PASSPHRASES["passphrase"])),
+        "encrypted_env.key": private(key, PrivateFormat.PKCS8, BestAvailableEncryption(PASSPHRASES["passphrase_env"])),
+        **{name: text + b"\n" for name, text in PASSPHRASES.items()},
         "other.key": private(root_key, PrivateFormat.PKCS8),
     }
     for name, content in files.items():

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Write the keys that a run made into FOLDER/keys, without encryption: collect.py NAMESPACE FOLDER
 
-Those are in the TLS Secrets of NAMESPACE, and those of CAs in the Secrets of NAMESPACE-leaks and in FOLDER/ca,
-encrypted by FOLDER/passphrase.
+Those are in the TLS Secrets of NAMESPACE, and those of CAs in the Secrets of NAMESPACE-leaks and in FOLDER/ca-*,
+encrypted by FOLDER/passphrase, and in FOLDER/ca_env-*, encrypted by FOLDER/passphrase_env.
 """
 
 from __future__ import annotations
@@ -29,20 +29,24 @@ def stored(namespace: str) -> dict[str, bytes]:
     }
 
 
-def opened(encrypted: bytes, passphrase: bytes) -> bytes:
-    """The key of a CA."""
-    key = load_pem_private_key(encrypted, passphrase)
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def opened(what: str, encrypted: dict[str, bytes], passphrase: Path) -> dict[str, bytes]:
+    """The keys of a CA."""
+    if not encrypted:
+        raise SystemExit(f"collect: no keys of CAs in {what}")
+    password = passphrase.read_bytes().strip()
+    loaded = {name: load_pem_private_key(value, password) for name, value in encrypted.items()}
+    return {
+        f"{what}-{name}": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        for name, key in loaded.items()
+    }
 
 
 def main(namespace: str, folder: Path) -> None:
     config.load_kube_config(os.environ["K8S_AUTH_KUBECONFIG"], os.environ["K8S_AUTH_CONTEXT"])
-    passphrase = (folder / "passphrase").read_bytes().strip()
-    found = stored(namespace)
-    of_authorities = stored(f"{namespace}-leaks") | {path.name: path.read_bytes() for path in folder.glob("ca/*.key")}
-    if len(of_authorities) < 2:
-        raise SystemExit("collect: no keys of CAs, in a Secret or in files")
-    found |= {name: opened(value, passphrase) for name, value in of_authorities.items()}
+    found = stored(namespace) | opened("secret", stored(f"{namespace}-leaks"), folder / "passphrase")
+    for place, passphrase in (("ca", "passphrase"), ("ca_env", "passphrase_env")):
+        files = {f"{path.parent.name}-{path.name}": path.read_bytes() for path in folder.glob(f"{place}-*/*.key")}
+        found |= opened(place, files, folder / passphrase)
     keys = folder / "keys"
     keys.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, value in found.items():
