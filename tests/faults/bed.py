@@ -264,9 +264,9 @@ class Bed:
         counts = [status.get(key, 0) for key in ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")]
         return counts == [2, 2, 2, 2] and len(self.pods()) == 2 and len(self.ready_addresses()) == 2
 
-    def ready_addresses(self) -> set[str]:
-        """Of the Service's EndpointSlices."""
-        slices = self.cluster.list(kinds.ENDPOINT_SLICE, self.namespace, labels=f"kubernetes.io/service-name={NAME}")
+    def ready_addresses(self, name: str = NAME) -> set[str]:
+        """Of a Service's EndpointSlices."""
+        slices = self.cluster.list(kinds.ENDPOINT_SLICE, self.namespace, labels=f"kubernetes.io/service-name={name}")
         endpoints = [endpoint for item in slices.items for endpoint in item.get("endpoints") or []]
         return {a for endpoint in endpoints if endpoint["conditions"].get("ready") for a in endpoint["addresses"]}
 

@@ -157,7 +157,7 @@ def _dead(bench: Bench, pod: Body, port: ServicePort, number: int) -> list[Findi
     return [
         bench.failed(
             "WL-10",
-            f"{name_of(pod)} counts as ready, but nothing listens on its port {number}, "
+            f"{name_of(pod)} counts as ready, but refuses connections on its port {number}, "
             f"the targetPort of port {port.label}",
             object=name_of(pod),
             field=f"port {number}",

@@ -112,6 +112,11 @@ class _Court:
 
     def _told_apart(self, cause: Cause) -> Cause:
         """An application that answers although its pod is not ready is not the one to blame: its probe is."""
+        heard = next((finding for finding in cause.consequences if finding.id == "SV-08"), None)
+        if heard and kind_of(cause.component) == "ready":
+            return replace(
+                cause, title=f"{cause.title}: {heard.message}", evidence={**cause.evidence, **heard.evidence}
+            )
         ports = answers_unready(self.look, instance_of(cause.component)) if kind_of(cause.component) == "ready" else []
         if not ports:
             return cause
