@@ -62,7 +62,9 @@ class _Here(NormalAction):  # type: ignore[misc]  # its base has no types
 
     def _is_here(self, task_vars: dict[str, t.Any]) -> bool:
         """Whether a process of its own would be one of this user, on this host, with this Python and environment."""
-        interpreter = self._templar.template(task_vars.get("ansible_python_interpreter"))
+        delegate = self._task.delegate_to
+        host_vars = (task_vars.get("ansible_delegated_vars") or {}).get(delegate) or {} if delegate else task_vars
+        interpreter = self._templar.template(host_vars.get("ansible_python_interpreter"))
         return (
             self._connection.transport == "local"
             and interpreter == sys.executable

@@ -128,6 +128,7 @@ PLAY = [
 WAYS: dict[str, dict[str, t.Any]] = {
     "in this process": {},
     "in a loop": {"loop": ["web"]},
+    "for another host": {"delegate_to": "localhost"},
     "with another environment": {"environment": {"COLOUR": "red"}},
     "by another name of Python": {"vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}3"}},
     "in the background": {"async": 30, "poll": 1},
@@ -167,6 +168,7 @@ def test_a_process_of_its_own_is_taken_where_it_makes_a_difference(api: FakeApi,
     assert apart == {
         "in this process": False,
         "in a loop": False,
+        "for another host": False,
         "with another environment": True,
         "by another name of Python": True,
         "in the background": True,
