@@ -320,6 +320,7 @@ def test_a_timeout_of_what_policies_allow_says_nothing_about_them() -> None:
     ("parts", "refused", "status"),
     [
         ({}, ("other", {}), FAIL),  # no policy: everybody may
+        ({"groups": ({"metadata": {"name": "cilium.io"}},)}, ("other", {}), INCONCLUSIVE),
         ({"policies": (policy(**DENY),)}, ("other", {}), PASS),
         ({"policies": (policy(ingress=[{"from": [FROM_SHOP]}]),)}, ("other", {}), PASS),
         ({"policies": (policy(ingress=[{"from": [FROM_SHOP]}]),)}, ("shop", {"app": "x"}), FAIL),

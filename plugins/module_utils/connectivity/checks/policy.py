@@ -58,13 +58,9 @@ def check(look: Look) -> list[Finding]:
     if missing:
         return [_bench.skipped("PO-03", f"policies were not judged: {short(missing)}"), *_others(look)]
     seen = _Enforced(look)
-    found = [
-        *seen.findings(),
-        *_selecting(look),
-        *_idle(look),
-        *refused.check(_bench, look, seen.ignored),
-        *_others(look),
-    ]
+    others = _others(look)
+    kept = refused.check(_bench, look, ignored=seen.ignored, others=bool(others))
+    found = [*seen.findings(), *_selecting(look), *_idle(look), *kept, *others]
     source = client(look.question, facts)
     if source is None:
         why = f"{look.question.workload} is not there, or uses the network of its node, to which they do not apply"

@@ -23,26 +23,29 @@ _THROUGH = frozenset({"protocol", "scheme", "limit"})
 _OUTSIDE = frozenset({"refused", "timeout", "unreachable"})
 
 
-def check(bench: Bench, look: Look, ignored: bool) -> list[Finding]:
+def check(bench: Bench, look: Look, *, ignored: bool, others: bool) -> list[Finding]:
     """PO-06.
 
     Args:
         ignored: whether this network is known not to enforce policies.
+        others: whether the cluster may have policies of other kinds, which are not evaluated.
     """
     clients = {stranger_label(space, labels): (space, labels) for space, labels in look.question.expect.refused_from}
     found: list[Finding] = []
     for who, (namespace, labels) in clients.items():
         source = end(who, namespace, labels, look.facts)
         mine = [way for way in ways(look.question, look.facts, look.service, source) if way.to == PODS]
-        found += _Judged(bench, look, who, mine, ignored).findings()
+        found += _Judged(bench, look, who, mine, ignored=ignored, others=others).findings()
     return found
 
 
 class _Judged:
     """One client that must be refused."""
 
-    def __init__(self, bench: Bench, look: Look, who: str, mine: t.Sequence[Way], ignored: bool) -> None:
-        self.bench, self.look, self.who, self.ignored = bench, look, who, ignored
+    def __init__(
+        self, bench: Bench, look: Look, who: str, mine: t.Sequence[Way], *, ignored: bool, others: bool
+    ) -> None:
+        self.bench, self.look, self.who, self.ignored, self.others = bench, look, who, ignored, others
         self.let_in = [way for way in mine if way.arrives.allowed is not False]
         self.stranger = next((s for s in look.plan.strangers if s.vantage.label == who), None)
         self.where: dict[str, t.Any] = {
@@ -79,7 +82,7 @@ class _Judged:
         label = self.look.service.label
         if not self.let_in and not self.ignored:
             return self.bench.passed("PO-06", f"policies keep {self.who} from {label}")
-        surely = self.ignored or any(way.arrives.allowed for way in self.let_in)
+        surely = self.ignored or (not self.others and any(way.arrives.allowed for way in self.let_in))
         message = f"{self.who} may reach {label}, and must not"
         ports = sorted({f"{way.number}/{way.protocol}" for way in self.let_in})
         return (self.bench.failed if surely else self.bench.undecided)(
@@ -95,7 +98,8 @@ class _Judged:
         if not self.let_in:
             return "policies forbid it, but this network does not enforce them"
         selecting = sorted({name for way in self.let_in for name in way.arrives.selecting})
-        return f"see {short(selecting)}" if selecting else "no policy selects the pods, so everybody may"
+        why = f"see {short(selecting)}" if selecting else "no NetworkPolicy selects the pods, so everybody may"
+        return f"{why}; policies of other kinds are not evaluated" if self.others else why
 
     # ----- what was seen
 
