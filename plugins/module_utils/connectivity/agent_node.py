@@ -340,10 +340,10 @@ def read_iptables(wanted: list[str], family: int, attempt: Attempt) -> Steps[tup
         rules = Rules(wanted)
         code = yield from run_on_node([tool, "-t", "nat"], lambda line, to=rules: take_iptables(to, line), attempt)  # type: ignore[misc]
         if code != NO_TOOL:
-            why = f"{base}-save shows no chain KUBE-SERVICES"
-        if rules.there:
+            why = f"{base}-save ends with exit code {code}" if code else f"{base}-save shows no chain KUBE-SERVICES"
+        if code == 0 and rules.there:
             best = rules
-        if rules.steps:
+        if best.steps:
             break
     return best, "" if best.there else why
 
@@ -352,9 +352,9 @@ def read_nft(wanted: list[str], family: int, attempt: Attempt) -> Steps[tuple[Ru
     rules = Rules(wanted)
     words = ["nft", "list", "table", "ip6" if family == 6 else "ip", "kube-proxy"]
     code = yield from run_on_node(words, NftLines(rules).take, attempt)
-    if rules.there:
+    if code == 0 and rules.there:
         return rules, ""
-    return rules, "it has no nft" if code == NO_TOOL else "it has no table kube-proxy"
+    return Rules(wanted), "it has no nft" if code == NO_TOOL else "it has no table kube-proxy"
 
 
 # --- the connection table -------------------------------------------------------------------------------------------

@@ -294,6 +294,15 @@ def test_a_node_without_tools_or_without_rules_says_which(node: Tool) -> None:
     }
 
 
+def test_rules_of_a_tool_that_breaks_off_are_not_taken(node: Tool) -> None:
+    """Half of the rules look like missing ones."""
+    node("iptables-save", f"/bin/cat {PRINTED}/iptables-save.txt; exit 3")
+    node("nft", f"/bin/cat {PRINTED}/nft-list-table.txt; exit 3")
+    value = observed({"type": "node_rules", "wanted": [WEB]})["value"]
+    assert (value["iptables"], value["nftables"]) == ({}, {})
+    assert value["missing"]["iptables"] == "iptables-save ends with exit code 3"
+
+
 def test_flows_are_read_by_conntrack_or_from_the_kernel(node: Tool) -> None:
     task = {"type": "node_conntrack", "wanted": [ECHO]}
     assert observed(task)["value"]["unread"] == "it has neither conntrack nor /proc/net/nf_conntrack"

@@ -12,9 +12,11 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import agent_node, probe
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import question as asking
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.checks import judge, node
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose.causes import diagnose
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.look import Look, Observation
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.module import would
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.plan_node import service_key
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import NODE
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.reach import reachable
@@ -30,6 +32,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
     family_of,
     host_port,
 )
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.errors import OptionError
 from ansible_collections.plumbline.kubernetes.tests.unit.connectivity import builders as b
 
 Value = dict[str, t.Any]
@@ -552,6 +555,19 @@ def test_a_full_table_explains_what_is_lost_on_its_node() -> None:
     assert "sysctl" in cause.fix.kubectl
 
 
+def test_rules_of_one_port_explain_what_is_lost_though_another_port_is_answered() -> None:
+    seen = b.snapshot(of=b.service(ports=(ServicePort("a", "TCP", 80, 80), ServicePort("b", "TCP", 81, 80))))
+
+    def lost(one: Probe, good: Observation) -> Observation:
+        mine = one.target == "10.96.1.1:80" and one.vantage.node == "node-2"
+        return replace(b.failing("refused"), value={"classes": {"refused": 21}}) if mine else good
+
+    of = look(on("node_rules", iptables={"10.96.1.1:81/TCP": BOTH}), seen, lost)
+    (cause,) = diagnose(of, judge(of))
+    assert (cause.id, cause.component) == ("IN-04", "proxy/node-2")
+    assert "DP-03" in {finding.id for finding in cause.consequences}
+
+
 def test_flows_that_are_held_follow_from_a_stopped_proxy() -> None:
     flows = {"10.96.1.1:53/UDP 10.244.9.9:5353": 1}
 
@@ -565,3 +581,31 @@ def test_flows_that_are_held_follow_from_a_stopped_proxy() -> None:
     of = look(on("node_conntrack", flows=flows), UDP)
     (cause,) = diagnose(of, judge(of))
     assert (cause.component, "conntrack -D" in cause.fix.kubectl) == ("flows/node-2", True)
+
+
+# ----- options
+
+
+def params(**given: t.Any) -> dict[str, t.Any]:
+    def default(spec: dict[str, t.Any]) -> t.Any:
+        if "options" in spec and spec["type"] == "dict":
+            return {name: default(inner) for name, inner in spec["options"].items()}
+        return spec.get("default")
+
+    spec = {**asking.OPTIONS, **asking.TLS_OPTION, **asking.DIAGNOSE_OPTIONS}
+    return {**{name: default(of) for name, of in spec.items()}, "name": "web", "namespace": "demo", **given}
+
+
+def test_nodes_are_looked_at_only_where_asked() -> None:
+    assert NODE not in asking.question(params(), asking.LAYERS).layers
+    chosen = asking.question(params(node_level=True, node_namespace="tools"), asking.LAYERS)
+    assert (chosen.layers[-1], chosen.node_namespace) == (NODE, "tools")
+    assert would(chosen).endswith(
+        "and look at these and the endpoints' nodes from pods in namespace tools and read the Service's variables"
+        " in the containers of up to 10 pods; check mode runs nothing"
+    )
+
+
+def test_nodes_cannot_be_looked_at_without_pods() -> None:
+    with pytest.raises(OptionError, match="node_level: nodes are looked at from pods, and probe: false given"):
+        asking.question(params(node_level=True, probe=False), asking.LAYERS)

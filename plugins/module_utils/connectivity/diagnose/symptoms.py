@@ -89,7 +89,7 @@ class Evidence:
     def __init__(self, look: Look) -> None:
         self.look = look
         self.good = self._acquitted()
-        self.full: frozenset[str] = frozenset()
+        self.stated: frozenset[str] = frozenset()
 
     def component(self, finding: Finding) -> str:
         """What a finding accuses by itself; empty where it only saw a failure, or gives advice."""
@@ -157,7 +157,7 @@ class Evidence:
     def symptoms(self, findings: t.Sequence[Finding]) -> list[Symptom]:
         """The failures behind those findings that do not accuse anything by themselves."""
         found: list[Symptom] = []
-        self.full = frozenset(finding.component for finding in findings if finding.component.startswith("conntrack/"))
+        self.stated = frozenset(self.component(finding) for finding in findings if finding.complains)
         for finding in findings:
             if finding.complains and not self.component(finding):
                 found += self._of(finding)
@@ -192,15 +192,16 @@ class Evidence:
         return found or [Symptom(finding, ("endpoints",), finding.message)]
 
     def _tables(self, probe: Probe, seen: Observation) -> list[str]:
-        """Connection tables on the way that are known to be full: they lose some packets, so no answer acquits them."""
+        """Connection tables on the way that are known to be full."""
         if not {"timeout", "unreachable"} & set(seen.failures):
             return []
         ends = [probe.endpoint] if probe.endpoint else probe.reach
         nodes = (probe.vantage.node, probe.node, *(endpoint.node for endpoint in ends))
-        return [table for node in nodes if (table := f"conntrack/{node}") in self.full]
+        return [table for node in nodes if (table := f"conntrack/{node}") in self.stated]
 
     def _left(self, suspects: t.Iterable[str]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(suspect for suspect in suspects if suspect not in self.good))
+        """Those that nothing acquits; what is known to be broken need not break everything that passes it."""
+        return tuple(dict.fromkeys(one for one in suspects if one not in self.good or one in self.stated))
 
     def _suspects(self, probe: Probe, seen: Observation) -> list[str]:
         if probe.purpose == "direct" and probe.endpoint:
