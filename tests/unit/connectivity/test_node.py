@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import agent_node, probe
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import agent_node, engine, probe
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import question as asking
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.checks import judge, node
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose.causes import diagnose
@@ -514,6 +514,28 @@ def test_a_missing_right_is_named_and_bends_nothing() -> None:
     )
     assert {one.message for one in node.check(of)} == {"cannot create jobs in namespace kube-system"}
     assert {finding.status for finding in judge(of)} == {"pass", "skipped"}
+
+
+@pytest.mark.parametrize("lacking", ["", "watch pods"])
+def test_rights_are_asked_first_and_others_are_not_kept_waiting(lacking: str) -> None:
+    """A watch that may not be opened would end the round of all clients."""
+    asked_for: list[str] = []
+
+    class Rights:
+        def may(self, verb: str, resource: str, namespace: str, **_more: str) -> bool:
+            asked_for.append(f"{verb} {resource} {namespace}")
+            return f"{verb} {resource}" != lacking
+
+    session = engine._Session.__new__(engine._Session)
+    session.cluster, session.question, session.lacking = t.cast("t.Any", Rights()), asked(), None
+    planned = look().plan
+    assert session._insiders(planned) == (() if lacking else planned.insiders)
+    why = "cannot watch pods in namespace kube-system"
+    assert session._lost(planned, {}) == (dict.fromkeys(planned.insiders, why) if lacking else {})
+    count = len(asked_for)
+    session._insiders(planned)
+    assert len(asked_for) == count
+    assert all(one.endswith(" kube-system") for one in asked_for)
 
 
 def test_one_node_that_is_not_seen_does_not_keep_others_from_being_judged() -> None:
