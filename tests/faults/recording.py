@@ -53,7 +53,8 @@ def save(file: Path, look: Look, findings: t.Sequence[Finding]) -> None:
     plain["lost"] = [[_converter.unstructure(vantage), why] for vantage, why in look.lost.items()]
     confirmed = [[finding.id, finding.object, finding.field, finding.status] for finding in findings]
     file.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"look": plain, "findings": confirmed}, sort_keys=True)
+    # What could not be asked names the file of the connection.
+    text = json.dumps({"look": plain, "findings": confirmed}, sort_keys=True).replace(f"{Path.home()}/", "~/")
     # No name and no time in the header: the same look is the same file.
     with file.open("wb") as raw, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
         packed.write(text.encode("utf-8"))
