@@ -39,7 +39,7 @@ Every check has an id that stays, and ends as `pass`, `fail`, `warn`, `skipped` 
 - `inconclusive`: looked at without a conclusion, for example because the probe itself failed.
 
 What is complained of was seen twice, while nothing that it rests on changed. `verify` judges the layers that its
-option `checks` names, `diagnose` judges all of them.
+option `checks` names, `diagnose` judges all of them; the layer `node` only with `node_level: true`.
 """
 
 WAIVERS = """## Waivers
@@ -87,7 +87,7 @@ RIGHTS = """# The rights that diagnose makes use of, and verify with all its che
 # Each namespace of expect.refused_from needs the Roles for clients, too.
 #
 # Roles named -api- are enough to judge without asking (probe: false). Roles named -probe- are needed besides, to ask
-# from pods. Nothing is done on nodes, and nothing is privileged."""
+# from pods. Nothing is done on nodes, and nothing is privileged; for node_level, see diagnose_node.yml."""
 
 
 def diagnose_rights() -> str:
