@@ -92,7 +92,7 @@ def _one(case: Case, images: dict[str, str], options: argparse.Namespace) -> tup
         if options.record and report.rounds:
             save(options.record / ("failed" if problem else "") / f"{case.name}.json.gz", *_local.seen)
         if not problem:
-            bed.options.clear()
+            bed.options = {"node_level": bed.options.get("node_level", False)}
             bed.mend()
             healed = engine.verify(cluster, bed.question())
             problem = f"mended, but: {healed.verdict}" if healed.causes or healed.fails("inconclusive") else ""
