@@ -20,7 +20,10 @@ help: ## Say what there is
 demo: cluster ## See the tutorial happen and be verified on a real cluster, which stays
 	@ansible-playbook --inventory $(PLUMBLINE_INVENTORY) plumbline.kubernetes.quickstart
 
-test: lint unit molecule ## Run all checks and tests
+test: venv ## Run all checks and tests
+	@echo "linters and unit tests: side by side, about 2:30; each is shown when it has ended"
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint unit
+	@$(MAKE) --no-print-directory molecule
 
 lint: venv ## Run all linters and ansible-test sanity
 	@tests/lint.sh
