@@ -639,6 +639,13 @@ def _loopback_only(bed: Bed) -> None:
 )
 def _target_port_inside(bed: Bed) -> None:
     _target_port(bed)
+    labels = f"kubernetes.io/service-name={NAME}"
+
+    def told() -> bool:
+        slices = bed.cluster.list(kinds.ENDPOINT_SLICE, bed.namespace, labels=labels).items
+        return all(port["port"] == 8081 for item in slices for port in item["ports"])
+
+    bed.until(told, "slices with the new port")
     bed.options["node_level"] = True
 
 
