@@ -643,7 +643,7 @@ def _target_port_inside(bed: Bed) -> None:
 
     def told() -> bool:
         slices = bed.cluster.list(kinds.ENDPOINT_SLICE, bed.namespace, labels=labels).items
-        return all(port["port"] == 8081 for item in slices for port in item["ports"])
+        return any(port["port"] == 8081 for item in slices for port in item["ports"])
 
     bed.until(told, "slices with the new port")
     bed.options["node_level"] = True
