@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import os
 import socket
@@ -25,6 +26,10 @@ LED = {WEB: BOTH, ECHO: ["10.244.1.71:5353", "10.244.2.87:5353"], STICKY: ["10.2
 
 def printed(name: str) -> str:
     return (PRINTED / name).read_text()
+
+
+def test_it_is_written_for_the_oldest_python_that_it_may_meet() -> None:
+    ast.parse(Path(agent_node.__file__).read_text(), feature_version=(3, 9))
 
 
 # ----- rules

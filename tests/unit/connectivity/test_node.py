@@ -15,6 +15,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import question as asking
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.checks import judge, node
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose.causes import diagnose
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.facts import Facts
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.look import Look, Observation
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.module import would
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.plan_node import service_key
@@ -345,6 +346,21 @@ def test_rules_that_cannot_be_read_are_skipped(mode: str, missing: dict[str, str
     (finding,) = [one for one in found(look(change)) if one.id == "IN-04"]
     assert finding.status == "skipped"
     assert finding.message == f"rules of node node-2 are not read: {message}"
+
+
+def test_a_service_that_is_left_to_another_proxy_is_skipped() -> None:
+    labels = {"service.kubernetes.io/service-proxy-name": "mine"}
+    body = {"kind": "Service", "metadata": {"name": "web", "namespace": "demo", "labels": labels}}
+    of = replace(look(on("node_rules", "", iptables={}), UDP), facts=Facts({"services": (body,)}))
+    skipped = {one.id: one.message for one in found(of)}
+    assert skipped == dict.fromkeys(("IN-04", "IN-05"), "Service demo/web is left to the service proxy mine")
+
+
+def test_zones_that_are_not_known_are_not_guessed() -> None:
+    near = tuple(b.endpoint(b.pod(n), zone_hints=frozenset({f"zone-{n}"})) for n in (1, 2))
+    seen = b.snapshot(endpoints=near, nodes=(), missing=(("nodes", "cannot list nodes"),))
+    of = look(on("node_rules", "", iptables={KEY: BOTH[:1]}), seen)
+    assert ("IN-04", "skipped", "") in told(of)
 
 
 def test_what_could_not_be_read_in_time_is_undecided() -> None:

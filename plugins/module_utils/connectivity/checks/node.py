@@ -34,6 +34,8 @@ _IDS = (*(check for check, _title, _needs in CHECKS), "SV-08")
 _FULL, _NEARLY = 0.99, 0.9
 # Ways of kube-proxy to write rules that can be read; where it does not tell which is its own, the newer one first.
 _MODES = ("nftables", "iptables")
+# A label that tells kube-proxy to leave a Service alone.
+_PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 
 
 def check(look: Look) -> list[Finding]:
@@ -133,8 +135,9 @@ def _unhealthy(value: t.Mapping[str, t.Any]) -> tuple[str, str] | None:
 def _rules(look: Look) -> list[Finding]:
     """IN-04, against the EndpointSlices as they were all along: proxies need a moment for what changes."""
     service = look.service
-    if service.headless:
-        return [_bench.skipped("IN-04", f"{service.label} is headless: no proxy has rules for it")]
+    why = _not_for_proxies(look) or _untold_zones(look)
+    if why:
+        return [_bench.skipped("IN-04", why)]
     seen, found = _read(look, "node_rules", "IN-04")
     modes = {probe.node: one.value["mode"] for probe, one in look.seen("node_proxy") if one.ok}
     complaints: list[Finding] = []
@@ -156,6 +159,22 @@ def _rules(look: Look) -> list[Finding]:
     found += [_bench.skipped("IN-04", f"rules of node {node} are not read: {why}") for node, why in unread.items()]
     message = f"the rules of {good} node(s) for {service.label} are those of its EndpointSlices"
     return found + _bench.verdict("IN-04", complaints, good, message)
+
+
+def _not_for_proxies(look: Look) -> str:
+    """Why the nodes' service proxies have nothing to do with the Service, or an empty string."""
+    service = look.service
+    if service.headless:
+        return f"{service.label} is headless: no proxy has rules for it"
+    body = look.facts.named("services", service.name, service.namespace) or {"metadata": {}}
+    other = (body["metadata"].get("labels") or {}).get(_PROXY_NAME)
+    return f"{service.label} is left to the service proxy {other}" if other else ""
+
+
+def _untold_zones(look: Look) -> str:
+    """Which endpoints are meant for a node follows from its zone."""
+    hints = any(endpoint.zone_hints for endpoint in look.after.endpoints)
+    return look.after.why_missing("nodes") if hints else ""
 
 
 def _unreadable(mode: str, missing: t.Mapping[str, str]) -> str:
@@ -217,8 +236,9 @@ def _flows(look: Look) -> list[Finding]:
     """IN-05. The kernel asks the rules for the first datagram of a flow only; a flow ends by being idle."""
     service = look.service
     ports = [port for port in service.ports if port.protocol == "UDP"]
-    if not ports or service.headless:
-        return [_bench.skipped("IN-05", f"{service.label} has no UDP port that a proxy forwards")]
+    why = _not_for_proxies(look) if ports else f"{service.label} has no UDP port"
+    if why:
+        return [_bench.skipped("IN-05", why)]
     seen, found = _read(look, "node_conntrack", "IN-05")
     complaints: list[Finding] = []
     good = 0
