@@ -45,6 +45,8 @@ from .options import resolve
 MANAGER = "plumbline"
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0
+# The API server passes a request for a log on to the kubelet, and waits for one that is dead.
+LOG_TIMEOUT = 5.0
 ATTEMPTS = 4
 LONGEST_PAUSE = 5.0
 PAGE = 500
@@ -92,6 +94,7 @@ class _Request:
     body: t.Any = None
     content_type: str = "application/json"
     accept: str = "application/json"
+    timeout: float = READ_TIMEOUT
 
     @property
     def url(self) -> str:
@@ -255,7 +258,7 @@ class Cluster:
             tailLines=str(lines),
             limitBytes=str(limit_bytes),
         )
-        response = self._send(_Request("get", "GET", POD, namespace, pod, "log", query))
+        response = self._send(_Request("get", "GET", POD, namespace, pod, "log", query, timeout=LOG_TIMEOUT))
         data: bytes = response.data
         return data[:limit_bytes].decode("utf-8", "replace")
 
@@ -433,7 +436,7 @@ class Cluster:
             self._link.configuration.host.rstrip("/") + request.url,
             body=data,
             headers=self.headers(request.content_type if data is not None else "", request.accept),
-            timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=75.0 if request.verb == "watch" else READ_TIMEOUT),
+            timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=75.0 if request.verb == "watch" else request.timeout),
             retries=False,
             redirect=False,
             preload_content=not stream,
@@ -451,7 +454,7 @@ class Cluster:
                     self.notices.append(text)
 
     def _unreachable(self, request: _Request, error: BaseException) -> KubeError:
-        return ConnectionFailed(f"{self.label}: {request.describe()}: {_network_cause(error)}")
+        return ConnectionFailed(f"{self.label}: {request.describe()}: {_network_cause(error, request.timeout)}")
 
     def _refused(self, request: _Request, response: t.Any) -> ApiError:
         status: int = response.status
@@ -512,7 +515,7 @@ def _was_reset(error: BaseException) -> bool:
     return isinstance(error, urllib3.exceptions.ProtocolError)
 
 
-def _network_cause(error: BaseException) -> str:
+def _network_cause(error: BaseException, timeout: float) -> str:
     """Say what kind of failure it was, without the library's nested text."""
     if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason is not None:
         error = error.reason
@@ -520,7 +523,7 @@ def _network_cause(error: BaseException) -> str:
     if isinstance(error, urllib3.exceptions.NameResolutionError):
         return "the server's name does not resolve; check the address"
     if isinstance(error, urllib3.exceptions.ReadTimeoutError):
-        return f"no answer within {READ_TIMEOUT:g} s"
+        return f"no answer within {timeout:g} s"
     if isinstance(error, urllib3.exceptions.NewConnectionError):
         return (
             "connection refused; is the API server running there?"

@@ -17,7 +17,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds im
     SECRET,
     SERVICE,
 )
-from ansible_collections.plumbline.kubernetes.tests.unit.fake_api import FakeApi, reply, reset, status, text
+from ansible_collections.plumbline.kubernetes.tests.unit.fake_api import FakeApi, hang, reply, reset, status, text
 
 WEB = "/api/v1/namespaces/demo/services/web"
 SERVICES = "/api/v1/namespaces/demo/services"
@@ -242,3 +242,13 @@ def test_a_whole_collection_is_never_deleted(api):
 )
 def test_pauses_are_bounded(attempt, asked, least, most):
     assert least <= client_module._pause(attempt, asked) <= most
+
+
+def test_a_dead_kubelet_does_not_hold_up_who_asks_for_a_log(api, monkeypatch):
+    """The API server waits for it; nothing else may be asked with so little patience."""
+    monkeypatch.setattr(client_module, "LOG_TIMEOUT", 0.2)
+    path = "/api/v1/namespaces/demo/pods/web-1/log"
+    api.on("GET", path, hang())
+    with pytest.raises(errors.ConnectionFailed, match=r"get log of Pod demo/web-1: no answer within 0\.2 s"):
+        cluster(api).log_tail("demo", "web-1", "nginx", previous=False)
+    assert len([sent for sent in api.sent() if path in sent]) == 1
