@@ -42,15 +42,15 @@ def texts(lines: t.Iterable[t.Any]) -> list[str]:
 
 def test_a_healthy_host_takes_two_lines() -> None:
     assert texts(judged("blue", result(samples.healthy()), FANCY)) == [
-        "✓ blue: Service demo/web, 31 pass, 1 skipped from 3 node(s) in 4.2 s",
-        "  ✓ control 1  ✓ endpoints 10  ✓ dns 13  ✓ http 8",
+        "✓ blue: Service demo/web, 32 pass, 1 skipped from 3 node(s) in 4.2 s",
+        "  ✓ control 1  ✓ endpoints 10  ✓ dns 14  ✓ http 8",
     ]
 
 
 def test_a_broken_host_has_a_line_for_each_layer_and_the_cause_last_in_a_box() -> None:
     lines = texts(judged("green", result(samples.broken()), FANCY))
     assert lines[:5] == [
-        "✗ green: Service demo/web, 3 fail, 25 pass from 3 node(s) in 4.2 s",
+        "✗ green: Service demo/web, 3 fail, 26 pass from 3 node(s) in 4.2 s",
         "  ✓ control          1 pass",
         "  ✗ endpoints        1 fail, 9 pass",
         "  ✓ dns              13 pass",
@@ -93,7 +93,7 @@ def test_the_end_has_a_line_for_each_host_the_bad_ones_last() -> None:
     lines = texts(ended(hosts, FANCY))
     assert lines[1].startswith("CHECKS ***")
     assert lines[2:] == [
-        "✓ blue: Service demo/web: 31 pass, 1 skipped",
+        "✓ blue: Service demo/web: 32 pass, 1 skipped",
         "✗ green: Service demo/web: Pod web-2 is Ready but nothing listens on port 80",
         "✗ red: not judged: cluster kind-red: connection refused; is it running?",
     ]
