@@ -53,7 +53,7 @@ def test_a_broken_host_has_a_line_for_each_layer_and_the_cause_last_in_a_box() -
         "✗ green: Service demo/web, 3 fail, 26 pass from 3 node(s) in 4.2 s",
         "  ✓ control          1 pass",
         "  ✗ endpoints        1 fail, 9 pass",
-        "  ✓ dns              13 pass",
+        "  ✓ dns              14 pass",
         "  ✗ http             2 fail, 2 pass",
     ]
     top = next(number for number, line in enumerate(lines) if line.startswith("  ┏"))
