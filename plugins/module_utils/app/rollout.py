@@ -15,7 +15,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ..kube.errors import lacks_account
+from ..kube.errors import missing_account
 
 Body = dict[str, t.Any]
 
@@ -192,7 +192,7 @@ def _controller_causes(deployment: Body) -> list[Cause]:
         kind, state, reason = condition.get("type"), condition.get("status"), condition.get("reason", "")
         if kind == "ReplicaFailure" and state == "True":
             message = condition.get("message", "")
-            reason = "ServiceAccountMissing" if lacks_account(message) else reason or "FailedCreate"
+            reason = "ServiceAccountMissing" if missing_account(message) else reason or "FailedCreate"
             causes.append(Cause(reason, message))
         if kind == "Progressing" and state == "False" and reason == "ProgressDeadlineExceeded":
             causes.append(Cause(reason, condition.get("message", "")))

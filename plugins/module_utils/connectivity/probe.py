@@ -30,7 +30,7 @@ from concurrent import futures
 from dataclasses import dataclass, field
 
 from ..kube.client import Cluster
-from ..kube.errors import ApiError, KubeError, WaitTimeout, lacks_account, one_line
+from ..kube.errors import ApiError, KubeError, WaitTimeout, missing_account, one_line
 from ..kube.kinds import EVENT, JOB, POD
 from ..kube.watch import Interest, View
 from . import agent, agent_node, agent_tls
@@ -563,7 +563,7 @@ class _Round(t.Generic[C]):
         self.names: dict[str, C] = {}
         self.created: dict[C, float] = {}
         self.asked: dict[C, float] = {}
-        self.refused: dict[C, str] = {}
+        self.accounts: dict[C, str] = {}
         self.seen: set[str] = set()
         self.followed: dict[C, float] = {}
         self.reading: dict[C, futures.Future[ProbeOutcome | None]] = {}
@@ -685,8 +685,8 @@ class _Round(t.Generic[C]):
         if pod is None and self.jobs[client]["metadata"]["name"] in self.seen:
             return client, name, Progress("fail", "the pod was removed by somebody else before it was done")
         state = progress(pod, now - self.created[client], client, self.options)
-        if pod is None and state.step == "fail" and client in self.refused:
-            return client, name, Progress("fail", f"{state.text}; {self.refused[client]}")
+        if pod is None and state.step == "fail" and self.accounts.get(client):
+            return client, name, Progress("fail", f"ServiceAccount {self.accounts[client]} is not there; {state.text}")
         if state.step == "ask" and now - self.asked.get(client, 0.0) < ASK_AFTER:
             return client, name, Progress("wait", state.text)
         if state.step == "follow" and client in self.followed:
@@ -704,10 +704,10 @@ class _Round(t.Generic[C]):
             return  # the right to list events is not required
         for event in events:
             if event.get("reason") == "FailedCreate":
-                self.refused[client] = f"the pod was refused: {event.get('message')}"
-                # The Job controller tries again, and in a namespace that was made just now it will succeed.
-                if not lacks_account(self.refused[client]):
-                    self.fail(client, self.refused[client])
+                # Without an account the Job controller tries again, and in a namespace made just now it will succeed.
+                self.accounts[client] = missing_account(str(event.get("message")))
+                if not self.accounts[client]:
+                    self.fail(client, f"the pod was refused: {event.get('message')}")
 
     def follow(self, client: C, pod: str) -> ProbeOutcome | None:
         """The outcome as soon as the log holds it whole; None where it ends without."""

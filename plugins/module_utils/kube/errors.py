@@ -104,13 +104,14 @@ def one_line(text: str, limit: int = 1000) -> str:
     return folded if len(folded) <= limit else folded[: limit - 1] + "…"
 
 
-def lacks_account(text: str) -> bool:
-    """Whether `text` says that a pod was refused because its service account is not there.
+def missing_account(text: str) -> str:
+    """`namespace/name` of the service account for want of which a pod was refused, by the API server's words.
 
     A namespace that was made a moment ago gets its own, `default`, from a controller, which a busy control plane may
-    take seconds for (plugin/pkg/admission/serviceaccount/admission.go has the words).
+    take seconds for (plugin/pkg/admission/serviceaccount/admission.go).
     """
-    return "error looking up service account" in text and "not found" in text
+    rest = text.partition("error looking up service account ")[2]
+    return rest.partition(":")[0] if "not found" in rest else ""
 
 
 def cannot(verb: str, resource: str, namespace: str | None = None, subresource: str = "") -> str:

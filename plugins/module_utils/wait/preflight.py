@@ -15,7 +15,7 @@ import typing as t
 from ..app.preflight import exit_code, labels, pod
 from ..app.rollout import GRACE, Cause, Patience, pod_causes, volume_sources
 from ..kube.client import Cluster
-from ..kube.errors import Forbidden, KubeError, WaitFailed, lacks_account, one_line
+from ..kube.errors import Forbidden, KubeError, WaitFailed, missing_account, one_line
 from ..kube.kinds import DEPLOYMENT, POD
 from ..kube.watch import Interest, View
 from .rollout import is_there
@@ -72,10 +72,10 @@ def _create(cluster: Cluster, body: Body, timeout: float, what: str) -> Body:
         try:
             return cluster.create(POD, body)
         except Forbidden as error:
-            if not lacks_account(str(error)):
+            account = missing_account(str(error))
+            if not account:
                 raise
             if time.monotonic() + _TRY_AGAIN_AFTER > deadline:
-                account = f"{body['metadata']['namespace']}/{body['spec'].get('serviceAccountName') or 'default'}"
                 raise WaitFailed(
                     f"{what}: nothing was changed: its pods need ServiceAccount {account}, which does not exist after "
                     f"{patience:g} s",

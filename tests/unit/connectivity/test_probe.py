@@ -523,9 +523,8 @@ def test_round_service_account_that_never_comes(api: FakeApi, monkeypatch: pytes
     api.on(
         "GET", "/api/v1/namespaces/demo/events", reply({"items": [{"reason": "FailedCreate", "message": NO_ACCOUNT}]})
     )
-    cause = run(api, HERE)[HERE].cause
-    assert "created no pod within 1.5 s; the pod was refused: " in cause
-    assert cause.endswith('serviceaccount "default" not found')
+    cause = "ServiceAccount demo/default is not there; the Job controller created no pod within 1.5 s"
+    assert run(api, HERE)[HERE].cause == f"probe on node node-1 in namespace demo: {cause}"
 
 
 def test_round_without_the_right_to_see_why(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
