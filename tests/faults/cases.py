@@ -447,7 +447,7 @@ def _sub_path(bed: Bed) -> None:
     bed.cluster.apply(kinds.SECRET, bed.secret(bed.leaf()), manager="faults", force=True)
 
 
-@case("T12-by-address", "certificate", words="names")
+@case("T12-by-address", "certificate", words="is for other names")
 def _by_address(bed: Bed) -> None:
     service = bed.cluster.get(kinds.SERVICE, NAME, bed.namespace) or {}
     bed.options["tls"] = {"server_name": service["spec"]["clusterIP"]}

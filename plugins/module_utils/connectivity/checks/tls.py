@@ -32,7 +32,7 @@ from ..acceptance import CLIENTS, is_server, refusals
 from ..look import Look, Mounted, Observation
 from ..result import Finding, short
 from ..scope import Probe
-from ..snapshot import POD_TEMPLATE_HASH, Pod
+from ..snapshot import POD_TEMPLATE_HASH, Pod, family_of
 from .common import Bench
 from .paths import relevant
 
@@ -401,7 +401,13 @@ def _name(one: Sighting) -> list[Problem]:
         return [Problem("TL-08", message, _subject(leaf), f"a subjectAltName with {wanted}")]
     if any(covers(name, wanted) for name in names):
         return []
-    return [Problem("TL-07", "the certificate of {} is for other names", names, wanted)]
+    cause = (
+        "clients use an address: let them use a name, or issue the certificate for the addresses too "
+        "(tls_secret: include)"
+        if family_of(wanted)
+        else ""
+    )
+    return [Problem("TL-07", "the certificate of {} is for other names", names, wanted, cause)]
 
 
 def _purpose(one: Sighting) -> list[Problem]:
