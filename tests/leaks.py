@@ -155,7 +155,9 @@ class Processes(threading.Thread):
         self.ending = threading.Event()
 
     def run(self) -> None:
-        while not self.ending.wait(0.01):
+        ended = False
+        while not ended:
+            ended = self.ending.wait(0.01)  # the last look comes after the end, so that there is one
             for process in Path("/proc").glob("[0-9]*"):
                 self._read(process / "cmdline")
                 self._read(process / "environ")
