@@ -42,11 +42,9 @@ def main() -> int:
     chosen.sort(key=lambda case: case.alone)
     shared = [case for case in chosen if not case.alone]
     with ThreadPoolExecutor(max_workers=options.lanes) as pool:
-        verdicts = list(pool.map(lambda case: _one(case, images, options), shared))
-    verdicts += [_one(case, images, options) for case in chosen[len(shared) :]]
-    for case, (problem, seconds) in zip(chosen, verdicts, strict=True):
-        print(f"{case.name:32} {'passed' if not problem else 'FAILED'} {seconds:5.1f} s {problem}")
-    failed = sum(bool(problem) for problem, _seconds in verdicts)
+        problems = list(pool.map(lambda case: _told(case, images, options), shared))
+    problems += [_told(case, images, options) for case in chosen[len(shared) :]]
+    failed = sum(map(bool, problems))
     print(f"faults: {len(chosen) - failed} passed, {failed} failed")
     return 1 if failed or not chosen else 0
 
@@ -77,6 +75,13 @@ def _remember() -> None:
         return original(look, findings)
 
     engine.diagnose = remembering
+
+
+def _told(case: Case, images: dict[str, str], options: argparse.Namespace) -> str:
+    """What is wrong with a case, said as soon as it is known."""
+    problem, seconds = _one(case, images, options)
+    print(f"{case.name:32} {'passed' if not problem else 'FAILED'} {seconds:5.1f} s {problem}", flush=True)
+    return problem
 
 
 def _one(case: Case, images: dict[str, str], options: argparse.Namespace) -> tuple[str, float]:
