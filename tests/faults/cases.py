@@ -27,6 +27,8 @@ START = 32
 MANY = 50
 # Seconds that a load balancer may take before it is asked about.
 LOAD_BALANCER = 122
+# Seconds after which service proxies have taken up a change.
+SYNC = 3
 # Seconds after which a pod that fits on no node is no longer said to wait for room.
 SCHEDULE = 22
 
@@ -605,6 +607,7 @@ def _stale_flow(bed: Bed) -> None:
     bed.until(lambda: bed.ready_addresses("echo"), "an endpoint")
     node = bed.pods()[0]["spec"]["nodeName"]
     address = (bed.cluster.get(kinds.SERVICE, "echo", bed.namespace) or {})["spec"]["clusterIP"]
+    time.sleep(SYNC)  # else the proxy, which has just heard of the endpoint, would end the flow
     there, back = f"-s 192.0.2.7 -d {address} --sport 40000 --dport 53", "-r 192.0.2.8 -q 192.0.2.7"
     entry = f"-p udp {there} {back} --reply-port-src 5353 --reply-port-dst 40000 -u SEEN_REPLY,ASSURED -t 300"
     docker("exec", node, "conntrack", "-I", *entry.split())
