@@ -351,14 +351,12 @@ dest:
   type: str
 """
 
-import os
 import typing as t
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.availability.plan import OPTIONS, check
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.availability.run import start, stop
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import FAIL_ON, write
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import FAIL_ON, check_dest, write
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.errors import OptionError
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import Definition, Task
 
 
@@ -372,8 +370,7 @@ def action(task: Task, cluster: Cluster) -> dict[str, t.Any]:
 
 def _stopped(task: Task, cluster: Cluster) -> dict[str, t.Any]:
     dest = task.params["dest"]
-    if dest and not os.path.isdir(os.path.dirname(os.path.abspath(dest))):
-        raise OptionError(f"dest: the folder of {dest} does not exist")
+    check_dest(dest)
     result, document = stop(cluster, task.params, check_mode=task.check_mode)
     if dest and not task.check_mode:
         write(document, dest)

@@ -193,9 +193,8 @@ import typing as t
 from datetime import UTC, datetime
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.checks import IDS
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.module import check_dest
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import OPTIONS, dns_service
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import write
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import check_dest, write
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.survey import Asked, survey, would
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.waivers import (
     expired,

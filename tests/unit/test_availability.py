@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import threading
 import typing as t
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.availability.
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.availability.result import Figures, Outcome
 from ansible_collections.plumbline.kubernetes.plugins.modules import availability
 from ansible_collections.plumbline.kubernetes.tests.unit.fake_api import (
+    Answer,
     FakeApi,
+    Request,
     event,
     expired,
     reply,
@@ -633,9 +636,21 @@ def stopping(api: FakeApi, log: str) -> None:
     ended = {**meter_pod("Failed"), "metadata": {**meter_pod()["metadata"], "resourceVersion": "9"}}
     forced = {"metadata": {"deletionTimestamp": at(11), "deletionGracePeriodSeconds": 10}}
     ours, theirs = stream([event("MODIFIED", ended)], end="hang"), stream([event("MODIFIED", pod(8, **forced))])
-    api.on("WATCH", PODS, lambda request: theirs if "app=web" in request.query["labelSelector"] else ours)
+    asked = threading.Event()
+
+    def watch(request: Request) -> Answer:
+        if "app=web" in request.query["labelSelector"]:
+            return theirs
+        asked.wait(20)  # a meter ends when it is told to, not before
+        return ours
+
+    def patch(_request: Request) -> Answer:
+        asked.set()
+        return reply({})
+
+    api.on("WATCH", PODS, watch)
     api.on("WATCH", SLICES, stream([expired()]))
-    api.on("PATCH", f"{PODS}/run-meter-0-x", reply({}))
+    api.on("PATCH", f"{PODS}/run-meter-0-x", patch)
     api.on("GET", f"{PODS}/run-meter-0-x/log", text(log))
     api.on("DELETE", f"{JOBS}/run-meter-0", reply({}))
 

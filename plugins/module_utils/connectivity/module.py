@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
 from datetime import UTC, datetime
 
@@ -18,7 +17,7 @@ from . import engine
 from .checks import IDS, control
 from .diagnose.drift import drift, recorded
 from .question import NODE, Question, question
-from .result import SKIPPED, Report, short, write
+from .result import SKIPPED, Report, check_dest, short, write
 from .waivers import expired, refuse_unknown
 
 
@@ -48,16 +47,6 @@ def check(task: Task, asked: Question) -> None:
 
         check_bundle(asked.tls.bundle, "tls.bundle")
     check_dest(task.params["dest"])
-
-
-def check_dest(dest: str | None) -> None:
-    """Refuse a file that cannot be written.
-
-    Raises:
-        OptionError: its folder does not exist.
-    """
-    if dest and not os.path.isdir(os.path.dirname(os.path.abspath(dest))):
-        raise OptionError(f"dest: the folder of {dest} does not exist")
 
 
 def conclude(task: Task, asked: Question, report: Report, **further: t.Any) -> dict[str, t.Any]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import typing as t
 
+from . import agent_node
 from .scope import Probe, Scope, Vantage
-from .snapshot import Node, ServicePort, host_port
+from .snapshot import Node, ServicePort
 
 # Seconds for one reading: a node with the rules of thousands of Services needs one or two.
 READING = 8.0
@@ -61,8 +62,8 @@ def entries(scope: Scope) -> list[tuple[str, ServicePort]]:
 
 
 def service_key(address: str, port: ServicePort) -> str:
-    """`10.96.1.1:80/TCP`: as the agent spells it, too."""
-    return f"{host_port(address, port.port)}/{port.protocol}"
+    """`10.96.1.1:80/TCP`: as the agent spells it."""
+    return agent_node.service_key(address, port.port, port.protocol)
 
 
 def _pods(scope: Scope, node: str) -> dict[str, dict[str, t.Any]]:

@@ -254,6 +254,16 @@ class Report:
         return document
 
 
+def check_dest(dest: str | None) -> None:
+    """Refuse a file that cannot be written.
+
+    Raises:
+        OptionError: its folder does not exist.
+    """
+    if dest and not os.path.isdir(os.path.dirname(os.path.abspath(dest))):
+        raise OptionError(f"dest: the folder of {dest} does not exist")
+
+
 def write(document: t.Mapping[str, t.Any], dest: str) -> None:
     """Write `document` as JSON for the owner only, all of it or nothing.
 

@@ -118,3 +118,8 @@ def cannot(verb: str, resource: str, namespace: str | None = None, subresource: 
     """Which right is missing, as everything that does without it says: `cannot list events in namespace demo`."""
     what = f"cannot {verb} {resource}/{subresource}" if subresource else f"cannot {verb} {resource}"
     return f"{what} in namespace {namespace}" if namespace else what
+
+
+def lacks_right(why: str) -> bool:
+    """Whether a reason is a missing right, as :func:`cannot` says it."""
+    return why.startswith("cannot ")

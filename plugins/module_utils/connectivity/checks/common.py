@@ -16,6 +16,8 @@ from ..probe import RUN_LABEL
 from ..result import FAIL, INCONCLUSIVE, PASS, SKIPPED, WARN, Finding
 from ..snapshot import Node, Pod, node, pod
 
+# The label that leaves a Service to another service proxy than kube-proxy.
+PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 # What a container waits for that it does not come out of by itself.
 STUCK = frozenset(
     {

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from ...kube.errors import lacks_right
 from ..look import Look
 from ..result import Finding, short
 from .common import Bench, failure
@@ -68,7 +69,7 @@ def _insiders(look: Look) -> list[Finding]:
         )
         for vantage in look.plan.insiders
         if not look.works(vantage)
-        if not (why := look.lost.get(vantage, "") or "it delivered nothing").startswith("cannot ")
+        if not lacks_right(why := look.lost.get(vantage, "") or "it delivered nothing")
     ]
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import typing as t
 from datetime import datetime, timedelta
 
+from ...kube.errors import lacks_right
 from ..facts import Body
 from ..look import Look
 from ..result import Finding, short
@@ -74,7 +75,7 @@ def of_cluster(look: Look) -> list[Finding]:
 
 def _rights(look: Look) -> list[Finding]:
     """IN-11: everything else goes on without what may not be read."""
-    lacking = list(dict.fromkeys(why for why in look.facts.missing.values() if why.startswith("cannot ")))
+    lacking = list(dict.fromkeys(why for why in look.facts.missing.values() if lacks_right(why)))
     if lacking:
         return [_bench.skipped("IN-11", f"not everything may be read: {'; '.join(lacking)}")]
     return [_bench.passed("IN-11", f"all {len(look.facts.parts)} parts of the surroundings could be read")]

@@ -10,13 +10,14 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
+from ...kube.errors import lacks_right
 from ..look import ENDPOINTS, Look, Observation
 from ..plan_node import service_key
 from ..reach import reachable
 from ..result import Finding, short
 from ..scope import Probe
 from ..snapshot import Endpoint, Node, ServicePort, Snapshot, family_of, host_port
-from .common import Bench, failure
+from .common import PROXY_NAME, Bench, failure
 
 NAME = "node"
 _bench = Bench(NAME)
@@ -34,8 +35,6 @@ _IDS = (*(check for check, _title, _needs in CHECKS), "SV-08")
 _FULL, _NEARLY = 0.99, 0.9
 # Ways of kube-proxy to write rules that can be read; where it does not tell which is its own, the newer one first.
 _MODES = ("nftables", "iptables")
-# A label that tells kube-proxy to leave a Service alone.
-_PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 
 
 def check(look: Look) -> list[Finding]:
@@ -55,7 +54,7 @@ def _why_unseen(look: Look) -> str:
     if any(look.works(vantage) for vantage in look.plan.insiders):
         return ""
     why = look.lost.get(look.plan.insiders[0], "")
-    return why if why.startswith("cannot ") else "no node could be seen from inside: PR-01 says why"
+    return why if lacks_right(why) else "no node could be seen from inside: PR-01 says why"
 
 
 def _read(look: Look, purpose: str, check: str) -> tuple[list[tuple[Probe, Observation]], list[Finding]]:
@@ -167,7 +166,7 @@ def _not_for_proxies(look: Look) -> str:
     if service.headless:
         return f"{service.label} is headless: no proxy has rules for it"
     body = look.facts.named("services", service.name, service.namespace) or {"metadata": {}}
-    other = (body["metadata"].get("labels") or {}).get(_PROXY_NAME)
+    other = (body["metadata"].get("labels") or {}).get(PROXY_NAME)
     return f"{service.label} is left to the service proxy {other}" if other else ""
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ...kube.errors import lacks_right
 from ..clients import PODS, Way, end, ways
 from ..look import Look, Observation
 from ..result import Finding, short
@@ -71,7 +72,7 @@ class _Judged:
 
     def _unseen(self, why: str) -> list[Finding]:
         said = self._by_policies()
-        if why.startswith("cannot ") or said.complains:
+        if lacks_right(why) or said.complains:
             return [said, self._skipped(why)]
         message = f"it is not known whether {self.who} are kept from {self.look.service.label}: it could not be tried"
         return [self.bench.undecided("PO-06", message, cause=why, **self.where)]

@@ -23,7 +23,7 @@ from ..reach import reachable, ready_or_serving
 from ..result import Finding, short
 from ..snapshot import SLICE_CONTROLLER, Node, Pod, Service, ServicePort, family_of
 from . import exposure
-from .common import Bench, client_pods, nodes
+from .common import PROXY_NAME, Bench, client_pods, nodes
 
 NAME = "service"
 _bench = Bench(NAME)
@@ -48,7 +48,7 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
 )
 
 # Labels by which kube-proxy leaves a Service to others (pkg/proxy/config: the informers' label selector).
-_HIDING = ("service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless")
+_HIDING = (PROXY_NAME, "service.kubernetes.io/headless")
 # A pod that was just started is published for a moment in every roll-out.
 _UNREADY = timedelta(seconds=30)
 _EVENT_AGE = timedelta(minutes=5)
