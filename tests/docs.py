@@ -39,7 +39,8 @@ Every check has an id that stays, and ends as `pass`, `fail`, `warn`, `skipped` 
 - `inconclusive`: looked at without a conclusion, for example because the probe itself failed.
 
 What is complained of was seen twice, while nothing that it rests on changed. `verify` judges the layers that its
-option `checks` names, `diagnose` judges all of them; the layer `node` only with `node_level: true`.
+option `checks` names, `diagnose` judges all of them; the layers `node` and `outside` only with `node_level: true` and
+`outside: true`.
 """
 
 WAIVERS = """## Waivers

@@ -203,8 +203,15 @@ options:
     type: path
 """
 
-    TLS = r"""
+    HTTP = r"""
 options:
+  outside:
+    description:
+      - Whether the host that the task runs on asks too, as a client outside of the cluster. It asks the NodePorts on
+        up to 8 nodes and the addresses of the load balancer, and judges which nodes should answer and how they do.
+      - For Services of the types V(NodePort) and V(LoadBalancer); of others nothing can be asked from outside.
+    type: bool
+    default: false
   tls:
     description:
       - How clients use the Service's HTTPS ports. Judged with the HTTP checks; where there is no such port, it means

@@ -27,7 +27,7 @@ extends_documentation_fragment:
   - plumbline.kubernetes.auth
   - plumbline.kubernetes.attributes
   - plumbline.kubernetes.verify
-  - plumbline.kubernetes.verify.tls
+  - plumbline.kubernetes.verify.http
 attributes:
   check_mode:
     support: partial
@@ -241,15 +241,15 @@ import typing as t
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.module import judge
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import (
     DIAGNOSE_OPTIONS,
+    HTTP_OPTIONS,
     LAYERS,
     OPTIONS,
     SURROUNDINGS,
-    TLS_OPTION,
 )
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import Definition, Task
 
-SPEC: dict[str, t.Any] = {**OPTIONS, **TLS_OPTION, **DIAGNOSE_OPTIONS}
+SPEC: dict[str, t.Any] = {**OPTIONS, **HTTP_OPTIONS, **DIAGNOSE_OPTIONS}
 
 
 def action(task: Task, cluster: Cluster) -> dict[str, t.Any]:

@@ -25,7 +25,7 @@ extends_documentation_fragment:
   - plumbline.kubernetes.auth
   - plumbline.kubernetes.attributes
   - plumbline.kubernetes.verify
-  - plumbline.kubernetes.verify.tls
+  - plumbline.kubernetes.verify.http
 attributes:
   check_mode:
     support: partial
@@ -185,10 +185,10 @@ from datetime import UTC, datetime
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import engine
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.module import check, conclude
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import (
+    HTTP_OPTIONS,
     LAYERS,
     OPTIONS,
     SURROUNDINGS,
-    TLS_OPTION,
     question,
 )
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.remedy import KINDS, Apply, steps
@@ -197,7 +197,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module i
 
 SPEC: dict[str, t.Any] = {
     **OPTIONS,
-    **TLS_OPTION,
+    **HTTP_OPTIONS,
     "fixes": {"type": "list", "elements": "str", "choices": list(KINDS), "default": list(KINDS)},
     "wait_timeout": {"type": "int", "default": 180},
 }

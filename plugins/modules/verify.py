@@ -27,7 +27,7 @@ extends_documentation_fragment:
   - plumbline.kubernetes.auth
   - plumbline.kubernetes.attributes
   - plumbline.kubernetes.verify
-  - plumbline.kubernetes.verify.tls
+  - plumbline.kubernetes.verify.http
 attributes:
   check_mode:
     support: partial
@@ -158,17 +158,17 @@ import typing as t
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.module import judge
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import (
+    HTTP_OPTIONS,
     LAYERS,
     OPTIONS,
     SURROUNDINGS,
-    TLS_OPTION,
 )
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import Definition, Task
 
 SPEC: dict[str, t.Any] = {
     **OPTIONS,
-    **TLS_OPTION,
+    **HTTP_OPTIONS,
     "checks": {"type": "list", "elements": "str", "choices": [*LAYERS, *SURROUNDINGS], "default": list(LAYERS)},
 }
 

@@ -25,7 +25,7 @@ extends_documentation_fragment:
   - plumbline.kubernetes.auth
   - plumbline.kubernetes.attributes
   - plumbline.kubernetes.verify
-  - plumbline.kubernetes.verify.tls
+  - plumbline.kubernetes.verify.http
 attributes:
   check_mode:
     support: partial
@@ -131,7 +131,7 @@ dest:
 import typing as t
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.module import judge
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import OPTIONS, TLS_OPTION
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import HTTP_OPTIONS, OPTIONS
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import Definition, Task
 
@@ -141,7 +141,7 @@ def action(task: Task, cluster: Cluster) -> dict[str, t.Any]:
     return judge(task, cluster, ["http"])
 
 
-MODULE = Definition({**OPTIONS, **TLS_OPTION}, action)
+MODULE = Definition({**OPTIONS, **HTTP_OPTIONS}, action)
 
 
 def main() -> None:

@@ -383,7 +383,7 @@ def _defaults() -> Body:
             return {key: value(child) for key, child in spec["options"].items()}
         return spec.get("default")
 
-    every = {**asking.OPTIONS, **asking.TLS_OPTION, **asking.DIAGNOSE_OPTIONS}
+    every = {**asking.OPTIONS, **asking.HTTP_OPTIONS, **asking.DIAGNOSE_OPTIONS}
     return {**{key: value(spec) for key, spec in every.items()}, "read_logs": "all"}
 
 

@@ -11,12 +11,14 @@ import time
 import typing as t
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from bed import CONF, NAME, Bed
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.app.endpoints import load_balancer_addresses
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube import kinds
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki import keys
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.certificates import pem_of
@@ -302,6 +304,42 @@ def _no_load_balancer(bed: Bed) -> None:
     bed.replaced()
     bed.anew = True
     time.sleep(LOAD_BALANCER)
+
+
+@case("F51-source-ranges", "loadbalancer", words="the load balancer of .* does not pass connections on")
+def _source_ranges(bed: Bed) -> None:
+    before = {"type": "ClusterIP", "loadBalancerSourceRanges": None}
+    bed.undo.append(lambda: bed.change(kinds.SERVICE, NAME, {"spec": before}))
+    bed.change(kinds.SERVICE, NAME, {"spec": {"type": "LoadBalancer", "loadBalancerSourceRanges": ["192.0.2.0/24"]}})
+    bed.until(lambda: load_balancer_addresses(live(bed)), "an address")
+    bed.options["outside"] = True
+
+
+@case("F51-no-way-in", "outside", words="clients outside of the cluster do not get to the nodes")
+def _no_way_in(bed: Bed) -> None:
+    shut(bed, *(node["metadata"]["name"] for node in bed.cluster.list(kinds.NODE).items))
+
+
+@case("F51-no-way-to-one-node", "outside/*", words="clients outside of the cluster do not get to node")
+def _no_way_to_one_node(bed: Bed) -> None:
+    shut(bed, bed.pods()[0]["spec"]["nodeName"])
+
+
+def live(bed: Bed) -> dict[str, t.Any]:
+    """The Service as it is now."""
+    return bed.cluster.get(kinds.SERVICE, NAME, bed.namespace) or {}
+
+
+def shut(bed: Bed, *nodes: str) -> None:
+    """A firewall on nodes that lets pods in, but nobody else: what a forgotten security group does."""
+    bed.change(kinds.SERVICE, NAME, {"spec": {"type": "NodePort"}})
+    ports = ",".join(str(port["nodePort"]) for port in live(bed)["spec"]["ports"])
+    for node in nodes:
+        ours = docker("inspect", node, "--format", "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}").strip()
+        rule = f"PREROUTING -s {ours} -p tcp -m multiport --dports {ports} -j DROP".split()
+        docker("exec", node, "iptables", "-t", "raw", "-I", *rule)
+        bed.undo.append(partial(docker, "exec", node, "iptables", "-t", "raw", "-D", *rule))
+    bed.options["outside"] = True
 
 
 # ----- policies

@@ -34,7 +34,7 @@ from ..kube.exec import ExecResult, execute
 from ..kube.kinds import ENDPOINT_SLICE, NAMESPACE, NODE, POD, SERVICE
 from ..kube.selector import labels_text
 from ..kube.watch import Interest, View
-from . import names, probe
+from . import names, outside, probe
 from .checks import judge
 from .checks.dns import CACHE_SECONDS
 from .checks.environment import command, containers_to_read, parse
@@ -46,7 +46,7 @@ from .gather import gather
 from .look import DNS, ENDPOINTS, EnvironmentReading, Look, Mounted, Observation, Stored, observation
 from .plan import BUDGET, Plan, client_nodes, defaults, plan
 from .ports import web_ports
-from .question import Question
+from .question import OUTSIDE, Question
 from .result import FAIL, INCONCLUSIVE, SKIPPED, Finding, Report, short
 from .scope import Vantage
 from .snapshot import SERVICE_NAME, Container, Pod, Service, Snapshot, pod, snapshot
@@ -291,7 +291,8 @@ class _Session:
             readings = self._read_environment(before, pool)
             mounted = self._read_mounted(before, pool)
             facts = pool.submit(self._facts)
-            outcomes = self._probe(planned)
+            beyond = pool.submit(self._ask_from_here, planned)
+            outcomes = {**self._probe(planned), **beyond.result()}
             environment = tuple(reading for future in readings if (reading := future.result()) is not None)
         after = self._snapshot()
         observations: dict[tuple[Vantage, str], Observation] = {
@@ -342,6 +343,15 @@ class _Session:
         )
         asked = (*planned.vantages, *strangers, *self._insiders(planned))
         return probe.run(self.cluster, {v: planned.tasks(v) for v in asked}, options)
+
+    def _ask_from_here(self, planned: Plan) -> dict[Vantage, probe.ProbeOutcome]:
+        if planned.outside is None:
+            return {}
+        tasks, options = (
+            planned.tasks(planned.outside),
+            probe.Options("", budget=BUDGET, defaults=defaults(self.question)),
+        )
+        return {planned.outside: outside.run(tasks, options)}
 
     def _insiders(self, planned: Plan) -> tuple[Vantage, ...]:
         """Those that look at nodes from inside, if we may start them: else nobody could follow the others, either."""
@@ -493,8 +503,9 @@ def interests(question: Question, selector: Iterable[tuple[str, str]]) -> dict[s
     labels = labels_text(dict(selector))
     if labels:
         found["pods"] = Interest(POD, question.namespace, labels=labels)
-    if question.probes:
+    if question.probes or OUTSIDE in question.layers:
         found["nodes"] = Interest(NODE)
+    if question.probes:
         found["api_server"] = Interest(SERVICE, "default", fields="metadata.name=kubernetes")
     if "dns" in question.layers:
         namespace, name = question.dns

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import math
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .plan_dns import name_probes, record_probes
 from .plan_node import node_probes, node_vantage, places
+from .plan_outside import outside_probes
 from .ports import tcp_ports
-from .question import NODE, Question
+from .question import NODE, OUTSIDE, Question
 from .reach import connections_per_client, reachable, ready_or_serving
-from .scope import EXCHANGE, TLS_EXCHANGE, Probe, Scope, Stranger, Task, Vantage, stranger_label
+from .requests import AFFINITY_CONNECTIONS, ask
+from .scope import EXCHANGE, Probe, Scope, Stranger, Task, Vantage, stranger_label
 from .snapshot import (
     Node,
     ServicePort,
@@ -35,8 +37,6 @@ MOST_NODE_PORT_TARGETS = 8
 MOST_DIRECT = 200
 # Pods that every client tries at further ports, at most.
 MOST_TELLING = 20
-# Connections to the cluster IP of a Service whose session affinity sends them all to one endpoint anyway.
-AFFINITY_CONNECTIONS = 3
 # Clients that must be refused for whom it is tried, at most.
 MOST_STRANGERS = 8
 
@@ -48,12 +48,14 @@ class Plan:
     Attributes:
         strangers: further clients, which must get no answer.
         insiders: no clients, but pods that look at nodes from inside.
+        outside: the host of the task, where it is a client too.
     """
 
     probes: tuple[Probe, ...] = ()
     vantages: tuple[Vantage, ...] = ()
     strangers: tuple[Stranger, ...] = ()
     insiders: tuple[Vantage, ...] = ()
+    outside: Vantage | None = None
 
     def tasks(self, vantage: Vantage) -> list[Task]:
         """What the agent of this client gets."""
@@ -62,9 +64,17 @@ class Plan:
 
 def plan(question: Question, snapshot: Snapshot, clients: t.Sequence[Node]) -> Plan:
     """All probes that `question` needs, given what the snapshot shows."""
-    if snapshot.service is None or not question.probes:
+    if snapshot.service is None:
         return Plan()
     scope = Scope(question, snapshot, snapshot.service, tuple(clients))
+    beyond = outside_probes(scope) if OUTSIDE in question.layers else []
+    found = _inside(scope) if question.probes else Plan()
+    return replace(found, probes=(*found.probes, *beyond), outside=beyond[0].vantage if beyond else None)
+
+
+def _inside(scope: Scope) -> Plan:
+    """The part that pods carry out."""
+    question, clients = scope.question, scope.clients
     data_path = not scope.service.external and {"endpoints", "http"} & set(question.layers)
     vantages, probes = [], []
     for node in clients:
@@ -154,35 +164,6 @@ def control_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
 # ----- data path
 
 
-def _ask(scope: Scope, vantage: Vantage, port: ServicePort, number: int, repeat: int = 1, **where: str) -> Task:
-    """The task for one TCP port: HTTP or HTTPS where it speaks that, else a mere connection."""
-    expect = scope.question.expect
-    if port in scope.https:
-        name = scope.question.tls.server_name or scope.name_for(vantage)
-        task = _request(scope, number, repeat, **where)
-        return {**task, "type": "https", "server_name": name, "host": expect.host or name, "timeout": TLS_EXCHANGE}
-    if port in scope.http:
-        return _request(scope, number, repeat, **where)
-    return {"type": "tcp", **where, "port": number, "timeout": EXCHANGE}
-
-
-def _request(scope: Scope, number: int, repeat: int, **where: str) -> Task:
-    expect = scope.question.expect
-    return {
-        "type": "http",
-        **where,
-        "port": number,
-        "method": "GET",
-        "path": expect.path,
-        "host": expect.host or scope.service.name,
-        "headers": {},
-        "repeat": repeat,
-        "contains": list(expect.contains),
-        "identity_header": expect.identity_header or None,
-        "timeout": EXCHANGE,
-    }
-
-
 def direct_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
     """Every endpoint at its own address, whatever proxies make of the Service."""
     able = [endpoint for endpoint in scope.snapshot.endpoints if endpoint.ready and endpoint.serving]
@@ -192,7 +173,7 @@ def direct_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
             number = endpoint.port(port.name)
             if number is not None:
                 target = host_port(endpoint.address, number)
-                task = _ask(scope, vantage, port, number, address=endpoint.address)
+                task = ask(scope, vantage, port, number, address=endpoint.address)
                 if task["type"] == "https" and vantage.node == scope.clients[0].name:
                     task["try_below"] = True
                 probes.append(Probe("direct", vantage, f"direct/{port.port}/{target}", task, target, port, endpoint))
@@ -235,7 +216,7 @@ def cluster_ip_probes(scope: Scope, vantage: Vantage, node: Node) -> list[Probe]
             few = service.session_affinity or (scope.http and port in scope.https)
             repeat = AFFINITY_CONNECTIONS if few else connections_per_client(len(reach), alike)
             target = host_port(address, port.port)
-            task = _ask(scope, vantage, port, port.port, repeat, address=address)
+            task = ask(scope, vantage, port, port.port, repeat, address=address)
             probes.append(Probe("cluster_ip", vantage, f"cluster-ip/{target}", task, target, port, reach=reach))
     return probes
 
@@ -271,7 +252,7 @@ def by_name_probes(scope: Scope, vantage: Vantage, node: Node) -> list[Probe]:
         if reach:
             # No proxy translates the port of a headless Service: its clients must use the pods' own.
             number = reach[0].port(port.name) or port.port if service.headless else port.port
-            task = _ask(scope, vantage, port, number, name=name)
+            task = ask(scope, vantage, port, number, name=name)
             target = f"{name}:{number}"
             probes.append(Probe("name", vantage, f"name/{target}", task, target, port, reach=reach))
     return probes
@@ -288,7 +269,7 @@ def node_port_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
         for address in node.addresses:
             for port in tcp_ports(scope.service):
                 if port.node_port and _must_answer(scope, vantage, node, port, family_of(address)):
-                    task = _ask(scope, vantage, port, port.node_port, address=address)
+                    task = ask(scope, vantage, port, port.node_port, address=address)
                     target = host_port(address, port.node_port)
                     probe_id = f"node-port/{target}"
                     probes.append(Probe("node_port", vantage, probe_id, task, target, port, node=node.name))

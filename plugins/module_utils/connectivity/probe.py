@@ -340,19 +340,19 @@ def _waiting(status: Body, waiting: Body, age: float, client: Client, options: O
 # ----- what comes back: pure
 
 
-def parse(log: str, tasks: t.Sequence[Task]) -> ProbeOutcome:
-    """The outcome out of a pod's log. Nothing in a log can make this raise."""
+def parse(log: str, tasks: t.Sequence[Task], where: str = "the pod's log") -> ProbeOutcome:
+    """The outcome out of what the agent said. Nothing in it can make this raise."""
     _before, found, rest = log.rpartition(f"{agent.MARKER}\n")
     if not found:
-        return ProbeOutcome(cause=f"the pod's log holds no result; it ends with: {one_line(log[-200:]) or 'nothing'}")
+        return ProbeOutcome(cause=f"{where} holds no result; it ends with: {one_line(log[-200:]) or 'nothing'}")
     if len(rest) > MOST_LOG:
-        return ProbeOutcome(cause=f"the result in the pod's log is larger than {MOST_LOG} bytes")
+        return ProbeOutcome(cause=f"the result in {where} is larger than {MOST_LOG} bytes")
     try:
         document = json.loads(rest.split("\n", 1)[0])
     except (ValueError, RecursionError):
-        return ProbeOutcome(cause=f"the result in the pod's log is cut or damaged: {len(rest)} bytes")
+        return ProbeOutcome(cause=f"the result in {where} is cut or damaged: {len(rest)} bytes")
     if not isinstance(document, dict) or document.get("version") != agent.VERSION:
-        return ProbeOutcome(cause="the result in the pod's log is of another version of the agent")
+        return ProbeOutcome(cause=f"the result in {where} is of another version of the agent")
     given = document.get("observations")
     by_id = {str(task["id"]): task for task in tasks}
     certificates = _certificates(document.get("certificates"))

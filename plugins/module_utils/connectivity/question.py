@@ -18,6 +18,8 @@ LAYERS = ("endpoints", "environment", "dns", "http")
 SURROUNDINGS = ("workload", "service", "policy", "client", "infrastructure")
 # What is judged from inside the nodes, where that is asked for.
 NODE = "node"
+# What is judged from the host that the task runs on, where that is asked for.
+OUTSIDE = "outside"
 
 # Kinds of the clients' own workload.
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
@@ -70,14 +72,15 @@ _TLS: dict[str, dict[str, t.Any]] = {
     "ports": {"type": "list", "elements": "str"},
 }
 
-# Further option of the modules that judge HTTP.
-TLS_OPTION: dict[str, dict[str, t.Any]] = {
+# Further options of the modules that judge HTTP.
+HTTP_OPTIONS: dict[str, dict[str, t.Any]] = {
     "tls": {
         "type": "dict",
         "options": _TLS,
         "apply_defaults": True,
         "mutually_exclusive": [["bundle", "bundle_config_map"]],
     },
+    "outside": {"type": "bool", "default": False},
 }
 
 # Further options of `diagnose`.
@@ -195,6 +198,8 @@ class Question:
         waivers: complaints that are accepted for a time.
         causes: whether to say what is the cause of what; takes some further probes.
         node_namespace: where the pods run that look at nodes from inside; layer `node` asks for them.
+
+    Layer `outside` lets the host of the task be a client too.
     """
 
     namespace: str
@@ -221,7 +226,7 @@ class Question:
     @property
     def probes(self) -> bool:
         """Whether answering needs probe pods."""
-        return self.ask and any(layer not in ("environment", *SURROUNDINGS) for layer in self.layers)
+        return self.ask and any(layer not in ("environment", OUTSIDE, *SURROUNDINGS) for layer in self.layers)
 
     @property
     def surroundings(self) -> bool:
@@ -255,7 +260,7 @@ def question(params: t.Mapping[str, t.Any], layers: t.Sequence[str], *, causes: 
             image_pull_policy=client["image_pull_policy"],
             image_pull_secrets=tuple(client["image_pull_secrets"]),
         ),
-        layers=tuple(layer for layer in (*LAYERS, *SURROUNDINGS) if layer in layers) + ((NODE,) if inside else ()),
+        layers=_layers(layers, {NODE: inside, OUTSIDE: bool(params.get("outside"))}),
         nodes=tuple(dict.fromkeys(params["nodes"] or ())),
         max_nodes=params["max_nodes"],
         other_namespace=params["other_namespace"] or "",
@@ -288,6 +293,15 @@ def question(params: t.Mapping[str, t.Any], layers: t.Sequence[str], *, causes: 
         workload=_workload(client["workload"] or ""),
         waivers=tuple(waiver(given) for given in params["waivers"]),
     )
+
+
+def _layers(named: t.Sequence[str], further: t.Mapping[str, bool]) -> tuple[str, ...]:
+    if further[OUTSIDE] and "http" not in named:
+        raise OptionError(
+            f"outside: the Service is asked over HTTP, and checks: {', '.join(named)} given, without http"
+        )
+    chosen = [layer for layer in (*LAYERS, *SURROUNDINGS) if layer in named]
+    return (*chosen, *(layer for layer, wanted in further.items() if wanted))
 
 
 def dns_service(given: str) -> tuple[str, str]:

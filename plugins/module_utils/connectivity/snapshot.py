@@ -16,6 +16,8 @@ import typing as t
 from dataclasses import dataclass
 from datetime import datetime
 
+from ..app.endpoints import load_balancer_addresses
+
 Body = t.Mapping[str, t.Any]
 
 SERVICE_NAME = "kubernetes.io/service-name"
@@ -49,7 +51,12 @@ class ServicePort:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A Service; see `kubectl explain service.spec` for the fields of the same names."""
+    """A Service; see `kubectl explain service.spec` for the fields of the same names.
+
+    Attributes:
+        ingress: addresses and host names that its load balancer was given.
+        health_check_port: where nodes tell load balancers whether they have an endpoint; 0 where they do not.
+    """
 
     namespace: str
     name: str
@@ -66,6 +73,8 @@ class Service:
     session_affinity: bool = False
     publish_not_ready: bool = False
     external_name: str = ""
+    ingress: tuple[str, ...] = ()
+    health_check_port: int = 0
 
     @property
     def label(self) -> str:
@@ -192,6 +201,7 @@ class Node:
     Attributes:
         addresses: its InternalIPs.
         cordoned: `spec.unschedulable`.
+        provider: who runs it, e.g. `kind`: the scheme of `spec.providerID`.
     """
 
     name: str
@@ -199,6 +209,7 @@ class Node:
     cordoned: bool = False
     zone: str = ""
     addresses: tuple[str, ...] = ()
+    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +274,8 @@ def service(body: Body) -> Service:
         session_affinity=spec.get("sessionAffinity") == "ClientIP",
         publish_not_ready=bool(spec.get("publishNotReadyAddresses")),
         external_name=spec.get("externalName") or "",
+        ingress=tuple(address for address in load_balancer_addresses(dict(body)) if address),
+        health_check_port=int(spec.get("healthCheckNodePort") or 0),
     )
 
 
@@ -407,6 +420,7 @@ def node(body: Body) -> Node:
         cordoned=bool(spec.get("unschedulable")),
         zone=(metadata.get("labels") or {}).get(ZONE, ""),
         addresses=tuple(a["address"] for a in status.get("addresses") or [] if a.get("type") == "InternalIP"),
+        provider=str(spec.get("providerID") or "").partition(":")[0],
     )
 
 

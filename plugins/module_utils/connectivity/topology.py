@@ -18,6 +18,7 @@ from statistics import median
 from ..kube.errors import one_line
 from .checks import dns, http
 from .look import UNDECIDED, Look, Observation
+from .plan_outside import LOAD_BALANCER, NODE_PORT
 from .scope import ASKED, Probe
 from .snapshot import Endpoint, Pod
 
@@ -29,8 +30,15 @@ MOST_EDGES = 4000
 MOST_NAMES = 100
 
 # purpose of a probe -> where it leads when it is not about a pod or a node.
-_ENDS = {"cluster_ip": "service", "name": "service", "resolve": "dns", "dns": "dns", "api_server": "api-server"}
-_PURPOSES = ("direct", "node_port", *_ENDS)
+_ENDS = {
+    "cluster_ip": "service",
+    "name": "service",
+    LOAD_BALANCER: "service",
+    "resolve": "dns",
+    "dns": "dns",
+    "api_server": "api-server",
+}
+_PURPOSES = ("direct", "node_port", NODE_PORT, *_ENDS)
 
 _Json = dict[str, t.Any]
 
@@ -59,7 +67,7 @@ def topology(look: Look) -> _Json:
                 }
                 for port in service.ports
             ],
-            "addresses": _balanced(look),
+            "addresses": list(service.ingress),
         },
         "clients": [
             {
@@ -69,7 +77,7 @@ def topology(look: Look) -> _Json:
                 "works": look.works(vantage),
                 "detail": look.lost.get(vantage, ""),
             }
-            for vantage in look.plan.vantages
+            for vantage in (*look.plan.vantages, *([look.plan.outside] if look.plan.outside else []))
         ],
         "nodes": [{"name": node.name, "ready": node.ready} for node in nodes[:MOST]],
         "endpoints": [_endpoint(endpoint) for endpoint in endpoints[:MOST]],
@@ -100,13 +108,6 @@ def _clean(value: t.Any) -> t.Any:
     if isinstance(value, list):
         return [_clean(child) for child in value]
     return value
-
-
-def _balanced(look: Look) -> list[str]:
-    """Addresses that a load balancer gave the Service, where its status was read."""
-    body = look.facts.named("services", look.service.name, look.service.namespace) or {}
-    ingress = ((body.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
-    return [str(item.get("ip") or item.get("hostname") or "") for item in ingress]
 
 
 def _endpoint(endpoint: Endpoint) -> _Json:
@@ -220,7 +221,7 @@ def _status(classes: t.Mapping[str, int]) -> str:
 def _certificates(look: Look) -> list[_Json]:
     """Every leaf that was served, once per port: what anybody who connects is told."""
     places: dict[tuple[str, bytes], list[str]] = {}
-    for purpose in ("direct", "cluster_ip", "name", "node_port"):
+    for purpose in ("direct", "cluster_ip", "name", "node_port", NODE_PORT, LOAD_BALANCER):
         for probe, found in look.seen(purpose):
             for served in found.value.get("served") or ():
                 leaf = next(iter(served.get("chain") or ()), None)

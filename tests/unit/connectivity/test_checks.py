@@ -17,6 +17,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import (
     LAYERS,
     NODE,
+    OUTSIDE,
     SURROUNDINGS,
     Expectations,
 )
@@ -68,11 +69,11 @@ def ids(of: Look, *statuses: str) -> set[str]:
 
 def test_every_layer_of_the_folder_is_listed() -> None:
     folder = Path(checks.__file__).parent
-    helpers = {"__init__", "common", "paths"}
+    helpers = {"__init__", "backends", "common", "paths"}
     helpers |= {"exposure", "cluster_dns", "lookups", "refused", "tls"}  # parts of other layers
     helpers |= {"advice", "containers", "pods", "readiness", "rollouts", "sources", "wording"}  # of workload
     assert {path.stem for path in folder.glob("*.py")} - helpers == {layer.NAME for layer in checks.LAYERS}
-    assert {layer.NAME for layer in checks.LAYERS} <= {*LAYERS, *SURROUNDINGS, NODE, *checks.ALWAYS}
+    assert {layer.NAME for layer in checks.LAYERS} <= {*LAYERS, *SURROUNDINGS, NODE, OUTSIDE, *checks.ALWAYS}
 
 
 # ----- healthy means silent

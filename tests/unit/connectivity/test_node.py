@@ -630,7 +630,7 @@ def params(**given: t.Any) -> dict[str, t.Any]:
             return {name: default(inner) for name, inner in spec["options"].items()}
         return spec.get("default")
 
-    spec = {**asking.OPTIONS, **asking.TLS_OPTION, **asking.DIAGNOSE_OPTIONS}
+    spec = {**asking.OPTIONS, **asking.HTTP_OPTIONS, **asking.DIAGNOSE_OPTIONS}
     return {**{name: default(of) for name, of in spec.items()}, "name": "web", "namespace": "demo", **given}
 
 

@@ -13,9 +13,9 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.facts import Facts
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.look import Look, Observation
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.scope import Probe
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.snapshot import ServicePort
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.topology import topology
 from ansible_collections.plumbline.kubernetes.tests.unit.connectivity.builders import (
     failing,
@@ -179,13 +179,21 @@ def test_certificates_are_told_by_what_everybody_is_served() -> None:
     assert all(edge["classes"] == {"bad certificate": 1} for edge in refused)
 
 
-def test_load_balancer_addresses_are_told_where_the_status_was_read() -> None:
-    body = {
-        "metadata": {"name": "web", "namespace": "demo"},
-        "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}, {"hostname": "lb.example.org"}]}},
-    }
-    facts = Facts(parts={"services": (body,)})
-    assert topology(look(facts=facts))["service"]["addresses"] == ["192.0.2.1", "lb.example.org"]
+def test_the_client_outside_and_the_ways_it_took() -> None:
+    exposed = service(type="LoadBalancer", ingress=("192.0.2.1",), ports=(ServicePort("", "TCP", 80, 80, 30080),))
+    asked = question(layers=("http", "outside"))
+
+    def silent(probe: Probe, good: Observation) -> Observation:
+        return failing("timeout") if probe.purpose == "outside_balancer" else good
+
+    seen = topology(look(snapshot(of=exposed), asked, silent))
+    assert seen["service"]["addresses"] == ["192.0.2.1"]
+    assert {"label": "outside", "node": "", "namespace": "demo", "works": True, "detail": ""} in seen["clients"]
+    edges = [(edge["by"], edge["to"], edge["status"]) for edge in seen["edges"] if edge["client"] == "outside"]
+    assert edges == [
+        ("outside_balancer", "service", "failed"),
+        *(("outside_node_port", f"node-{n}", "ok") for n in (1, 2, 3)),
+    ]
 
 
 def test_strangers_words_are_made_safe() -> None:

@@ -17,10 +17,10 @@ import yaml
 from ansible_collections.plumbline.kubernetes.plugins.doc_fragments import verify as fragment
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import module as judging
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import (
+    HTTP_OPTIONS,
     LAYERS,
     OPTIONS,
     SURROUNDINGS,
-    TLS_OPTION,
 )
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import (
     PASS,
@@ -60,8 +60,8 @@ def shape(options: dict[str, t.Any], nested: str) -> dict[str, t.Any]:
 def test_shared_options_are_documented_as_they_are() -> None:
     documented = yaml.safe_load(fragment.ModuleDocFragment.DOCUMENTATION)["options"]
     assert shape(documented, "suboptions") == shape(OPTIONS, "options")
-    documented = yaml.safe_load(fragment.ModuleDocFragment.TLS)["options"]
-    assert shape(documented, "suboptions") == shape(TLS_OPTION, "options")
+    documented = yaml.safe_load(fragment.ModuleDocFragment.HTTP)["options"]
+    assert shape(documented, "suboptions") == shape(HTTP_OPTIONS, "options")
 
 
 def test_checks_are_documented_as_they_are() -> None:

@@ -11,7 +11,20 @@ import types
 
 from ..look import Look
 from ..result import Finding
-from . import client, control, dns, endpoints, environment, http, infrastructure, node, policy, service, workload
+from . import (
+    client,
+    control,
+    dns,
+    endpoints,
+    environment,
+    http,
+    infrastructure,
+    node,
+    outside,
+    policy,
+    service,
+    workload,
+)
 
 # In the order in which a reader wants them. AnsiballZ ships what is imported, so every layer is named here; a test
 # holds this list against the folder.
@@ -27,6 +40,7 @@ LAYERS: tuple[types.ModuleType, ...] = (
     environment,
     dns,
     http,
+    outside,
 )
 ALWAYS = (control.NAME,)
 

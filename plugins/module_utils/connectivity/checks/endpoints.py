@@ -17,9 +17,8 @@ from datetime import datetime
 from .. import nearest
 from ..intent import intended, label, matches, template_labels
 from ..look import ENDPOINTS, Look, Observation
-from ..reach import connections
 from ..result import Finding, short
-from ..scope import ASKED, Probe
+from ..scope import Probe
 from ..snapshot import (
     SLICE_CONTROLLER,
     Endpoint,
@@ -31,8 +30,9 @@ from ..snapshot import (
     target_port,
     target_ports,
 )
+from .backends import Identities, reaches_all
 from .common import Bench, failure, is_stuck, why_unprobed
-from .paths import HINTS, answers, called
+from .paths import HINTS, Seen, answers, called
 
 NAME = "endpoints"
 _bench = Bench(NAME)
@@ -450,90 +450,13 @@ def _behind_address(look: Look) -> list[Finding]:
     if not telling:
         why = "a mere connection does not tell" if pairs else "there is nobody whom the clients may reach there"
         return [_bench.skipped("EP-12", f"who is behind the cluster IP is not known: {why}")]
-    names = _Identities(look)
+    names = Identities(look)
     if names.unknown:
         return [_bench.skipped("EP-12", f"who is behind the cluster IP is not known: {names.unknown}")]
-    return _reaches_all(look, telling, names) + _nobody_else(look, telling, names)
+    return reaches_all(_bench, look, telling, names, "EP-12") + _nobody_else(look, telling, names)
 
 
-class _Identities:
-    """Which endpoint gives itself which name, learnt by asking each directly.
-
-    Attributes:
-        of: target port and address -> the name it gave.
-        unknown: why names do not tell the endpoints apart, or an empty string.
-    """
-
-    def __init__(self, look: Look) -> None:
-        header = look.question.expect.identity_header
-        self.of: dict[tuple[str, str], str] = {}
-        self.unknown = "" if header else "no identity_header is given"
-        for probe, found in look.seen("direct"):
-            for identity in found.identities if probe.endpoint and probe.port else ():
-                self.of[probe.port.name, probe.endpoint.address] = identity  # type: ignore[union-attr]
-        answered = [probe for probe, found in look.seen("direct") if found.answered and probe.task["type"] in ASKED]
-        if header and answered and not self.of:
-            self.unknown = f"no endpoint sends the header {header}"
-        for port in {probe.port.name for probe in answered if probe.port}:
-            given = [identity for (name, _address), identity in self.of.items() if name == port]
-            if len(set(given)) < len(given):
-                self.unknown = f"several endpoints send the same value of {header}"
-
-    def named(self, probe: Probe, endpoints: t.Iterable[Endpoint]) -> dict[str, Endpoint]:
-        """The endpoints by their names, those that answered directly."""
-        port = probe.port.name if probe.port else ""
-        return {self.of[port, e.address]: e for e in endpoints if (port, e.address) in self.of}
-
-
-def _reaches_all(look: Look, pairs: list[tuple[Probe, Observation]], names: _Identities) -> list[Finding]:
-    if look.service.session_affinity:
-        return [_bench.skipped("EP-12", "session affinity: one client is meant to see one endpoint only")]
-    complaints, good, unsure = [], 0, 0
-    for group in _alike(pairs):
-        first = group[0][0]
-        needed = connections(len(first.reach))
-        alone = all(found.answered >= needed for _probe, found in group)
-        for judged in [[pair] for pair in group] if alone else [group]:
-            seen = {identity for _probe, found in judged for identity in found.identities}
-            wanted = {name: e for name, e in names.named(first, first.reach).items() if look.stable(e)}
-            missing = sorted(set(wanted) - seen)
-            if missing and sum(found.answered for _probe, found in judged) < needed:
-                unsure += 1
-            elif missing:
-                complaints.append(_unreached(look, judged, missing, sorted(seen & set(wanted))))
-            else:
-                good += 1
-    if unsure and not complaints:
-        return [_bench.skipped("EP-12", "too few connections were answered to be sure that every endpoint was reached")]
-    return _bench.verdict("EP-12", complaints, good, "the cluster IP reaches every endpoint")
-
-
-def _alike(pairs: list[tuple[Probe, Observation]]) -> list[list[tuple[Probe, Observation]]]:
-    """Observations that may be added up: same address and port, same endpoints to be reached."""
-    groups: dict[tuple[str, frozenset[Endpoint]], list[tuple[Probe, Observation]]] = {}
-    for probe, found in pairs:
-        groups.setdefault((probe.target, frozenset(probe.reach)), []).append((probe, found))
-    return list(groups.values())
-
-
-def _unreached(look: Look, judged: list[tuple[Probe, Observation]], missing: list[str], reached: list[str]) -> Finding:
-    probe, service = judged[0][0], look.service
-    nodes = sorted({p.vantage.label for p, _found in judged})
-    count = sum(found.answered for _probe, found in judged)
-    return _bench.failed(
-        "EP-12",
-        f"{service.label} at {probe.target} does not reach {short(missing)} from {short(nodes)}",
-        object=service.label,
-        field=f"{probe.target} from {','.join(nodes)}",
-        observed=reached,
-        expected=sorted([*reached, *missing]),
-        cause="each answers directly, so the service proxy of the node has not got them",
-        evidence={"connections": count},
-        subjects=frozenset({service.uid, ENDPOINTS}),
-    )
-
-
-def _nobody_else(look: Look, pairs: list[tuple[Probe, Observation]], names: _Identities) -> list[Finding]:
+def _nobody_else(look: Look, pairs: t.Sequence[Seen], names: Identities) -> list[Finding]:
     service, complaints, good = look.service, [], 0
     for probe, found in pairs:
         allowed = set(names.named(probe, probe.reach))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .. import plan_outside
 from ..look import ENDPOINTS, Look, Observation
 from ..ports import web_ports
 from ..result import Finding
@@ -26,7 +27,6 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
     ("DP-08", "Status and content are as expected", "create jobs (probe)"),
     ("DP-09", "A port speaks what it is expected to: TLS or plain HTTP", "create jobs (probe)"),
     ("NP-02", "Every node answers at the NodePort", "create jobs (probe)"),
-    ("NP-06", "Which nodes serve the NodePort under externalTrafficPolicy Local", "create jobs (probe)"),
 )
 
 # Those of tls.py, which is loaded where TLS is judged only.
@@ -55,6 +55,12 @@ _PATHS = (
     ("name", "DP-04", "name"),
     ("node_port", "NP-02", "NodePort"),
 )
+# Where content is compared, beside these: the ways from outside, which have a layer of their own.
+_TOLD = (
+    *_PATHS,
+    (plan_outside.NODE_PORT, "NP-04", "NodePort from outside"),
+    (plan_outside.LOAD_BALANCER, "LB-03", "load balancer from outside"),
+)
 
 
 def check(look: Look) -> list[Finding]:
@@ -63,18 +69,9 @@ def check(look: Look) -> list[Finding]:
     if service.external:
         return [_bench.skipped("DP-03", f"{service.label} is an ExternalName: it is not asked from here")]
     why = why_unprobed(look) or look.after.why_missing("endpointslices")
-    if why:
-        return [_bench.skipped("DP-03", f"the Service was not asked: {why}")]
-    found = _nothing_to_ask(look)
-    for purpose, check_id, title in _PATHS:
-        if purpose == "direct" and "endpoints" in look.question.layers:
-            continue  # EP-11 says the same of the same probes.
-        found += answers(_bench, look, purpose, check_id, title)
-    if service.external_local:
-        why = (
-            "externalTrafficPolicy is Local, and a pod is an outsider to its own node never, to other nodes not always"
-        )
-        found.append(_bench.skipped("NP-06", f"NodePorts were asked only where the answer is certain: {why}"))
+    found = [_bench.skipped("DP-03", f"the Service was not asked: {why}")] if why else _ways(look)
+    if why and look.plan.outside is None:
+        return found
     plain, secure = web_ports(service, look.question.expect.http_ports, look.question.tls.ports)
     if not plain and not secure:
         why = f"no port of {service.label} is known to speak HTTP (see expect.http_ports)"
@@ -84,6 +81,19 @@ def check(look: Look) -> list[Finding]:
 
         found = tls.check(_bench, look) + found
     return found + _content(look)
+
+
+def _ways(look: Look) -> list[Finding]:
+    """Every way that leads to the Service from inside answers."""
+    found = _nothing_to_ask(look)
+    for purpose, check_id, title in _PATHS:
+        if purpose == "direct" and "endpoints" in look.question.layers:
+            continue  # EP-11 says the same of the same probes.
+        found += answers(_bench, look, purpose, check_id, title)
+    if look.service.external_local:
+        why = "a pod is an outsider to its own node never, to other nodes not always; outside: true asks from outside"
+        found.append(_bench.skipped("NP-02", f"externalTrafficPolicy is Local, so not every NodePort was asked: {why}"))
+    return found
 
 
 def _nothing_to_ask(look: Look) -> list[Finding]:
@@ -110,7 +120,7 @@ def _nothing_to_ask(look: Look) -> list[Finding]:
 def _content(look: Look) -> list[Finding]:
     """DP-08: status and markers of the body. A bad endpoint is accused itself, not the paths that lead to it."""
     complaints, good = [], 0
-    for purpose, _check, title in _PATHS:
+    for purpose, _check, title in _TOLD:
         told = [pair for pair in relevant(look, purpose) if pair[1].answered and pair[0].task["type"] in ASKED]
         bad = [(probe, found, wrong) for probe, found in told if (wrong := mismatch(look, found))]
         good += len(told) - len(bad)

@@ -28,6 +28,7 @@ from ...pki.certificates import (
     stamp,
 )
 from ...pki.errors import PkiError
+from .. import plan_outside
 from ..acceptance import CLIENTS, is_server, refusals
 from ..look import Look, Mounted, Observation
 from ..result import Finding, short
@@ -36,7 +37,7 @@ from ..snapshot import POD_TEMPLATE_HASH, Pod, family_of
 from .common import Bench
 from .paths import relevant
 
-_PURPOSES = ("direct", "cluster_ip", "name", "node_port")
+_PURPOSES = ("direct", "cluster_ip", "name", "node_port", plan_outside.NODE_PORT, plan_outside.LOAD_BALANCER)
 _VERSIONS = ("SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 # OpenSSL's verify codes (x509_vfy.h): time; no way to the bundle; name, purpose.
 _TIME = (9, 10)

@@ -44,6 +44,7 @@ ORDER = (
     "flows",
     "nodeport",
     "loadbalancer",
+    "outside",
     "dns/service",
     "dns/corefile",
     "dns/rights",

@@ -163,6 +163,13 @@ def _access(_look: Look, cause: Cause) -> Fix:
     return Fix(f"{cause.why}: deny by default with a policy that selects the pods, then let clients in by name")
 
 
+def _outside(_look: Look, _cause: Cause) -> Fix:
+    return Fix(
+        "open the NodePorts in what stands between this host and the nodes (firewalls, security groups, routes), or "
+        "ask from where clients are"
+    )
+
+
 _MAKERS: dict[str, t.Callable[[Look, Cause], Fix | None]] = {
     "selector": _selector,
     "port": _port,
@@ -172,4 +179,5 @@ _MAKERS: dict[str, t.Callable[[Look, Cause], Fix | None]] = {
     "policy": _policy,
     "enforcement": _enforcement,
     "access": _access,
+    "outside": _outside,
 }

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from ..checks.lookups import is_late
 from ..look import Look, Observation
+from ..plan_outside import LOAD_BALANCER, NODE_PORT
 from ..result import Finding
 from ..scope import Probe
 from ..snapshot import Endpoint
@@ -65,7 +66,19 @@ WAYS: dict[str, str] = {
     "DP-03": "cluster_ip",
     "DP-04": "name",
     "NP-02": "node_port",
+    "NP-04": NODE_PORT,
+    "NP-08": NODE_PORT,
+    "LB-03": LOAD_BALANCER,
 }
+
+
+# What a client outside of the cluster passes, by purpose of its probes.
+_ENTRANCES: dict[str, tuple[str, ...]] = {
+    NODE_PORT: ("proxy/{node}", "nodeport", "nodeport/{node}", "outside/{node}", "outside"),
+    LOAD_BALANCER: ("loadbalancer", "outside"),
+}
+
+Seen = tuple[Probe, Observation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +103,7 @@ class Evidence:
         self.look = look
         self.good = self._acquitted()
         self.stated: frozenset[str] = frozenset()
+        self.stale: set[str] = set()  # nodes whose proxies do not reach every endpoint
 
     def component(self, finding: Finding) -> str:
         """What a finding accuses by itself; empty where it only saw a failure, or gives advice."""
@@ -119,7 +133,7 @@ class Evidence:
     def _acquitted(self) -> frozenset[str]:
         look = self.look
         good = {"endpoints"} if any(endpoint.ready for endpoint in look.after.endpoints) else set()
-        for purpose in ("direct", "unready", "cluster_ip", "node_port", "dns", "resolve"):
+        for purpose in ("direct", "unready", "cluster_ip", "node_port", NODE_PORT, LOAD_BALANCER, "dns", "resolve"):
             for probe, found in look.seen(purpose):
                 # A lookup that was late fails who waits less.
                 if found.ok and not (purpose == "resolve" and is_late(look, probe.vantage, found)):
@@ -135,9 +149,11 @@ class Evidence:
             return set(self._way(probe, endpoint))
         if probe.purpose == "unready":
             return {f"answer/{probe.label}/{probe.task['port']}"}
+        if probe.purpose in _ENTRANCES:
+            return set(_entrances(probe))
         return {
             "cluster_ip": {f"proxy/{node}", "proxies"},
-            "node_port": {f"proxy/{probe.node}", "nodeport"},
+            "node_port": {f"proxy/{probe.node}", "nodeport", f"nodeport/{probe.node}"},
             "dns": {"dns/service", "dns/servers"},
             "resolve": {f"resolver/{node}"},
         }[probe.purpose]
@@ -157,7 +173,9 @@ class Evidence:
     def symptoms(self, findings: t.Sequence[Finding]) -> list[Symptom]:
         """The failures behind those findings that do not accuse anything by themselves."""
         found: list[Symptom] = []
-        self.stated = frozenset(self.component(finding) for finding in findings if finding.complains)
+        complaints = [finding for finding in findings if finding.complains]
+        self.stated = frozenset(self.component(finding) for finding in complaints)
+        self.stale = {node for finding in complaints if finding.id == "EP-12" for node in _where(finding)}
         for finding in findings:
             if finding.complains and not self.component(finding):
                 found += self._of(finding)
@@ -167,8 +185,11 @@ class Evidence:
         if finding.id in WAYS:
             return self._of_way(finding)
         if finding.id == "EP-12":
-            nodes = finding.field.rpartition(" from ")[2].split(",")
+            nodes = _where(finding)
             return [Symptom(finding, (f"proxy/{node}",), f"from {node}") for node in nodes]
+        if finding.id == "LB-04":
+            stale = [f"proxy/{node}" for node in sorted(self.stale)]
+            return [Symptom(finding, (*stale, "loadbalancer"), finding.message)]
         if finding.id == "IN-08":
             node = finding.object.rpartition(" ")[2]
             return [Symptom(finding, self._left((f"proxy/{node}", f"network/{node}")), f"from {node}")]
@@ -181,7 +202,9 @@ class Evidence:
         return [Symptom(finding, (), finding.message)]
 
     def _of_way(self, finding: Finding) -> list[Symptom]:
-        purposes = (WAYS[finding.id],) if WAYS[finding.id] else ("direct", "cluster_ip", "name", "node_port")
+        purposes = (
+            (WAYS[finding.id],) if WAYS[finding.id] else ("direct", "cluster_ip", "name", "node_port", *_ENTRANCES)
+        )
         found = []
         for purpose in purposes:
             for probe, seen in self.look.seen(purpose):
@@ -208,6 +231,8 @@ class Evidence:
             return self._direct(probe, seen, probe.endpoint)
         if probe.purpose == "name" and "name" in seen.failures:
             return [f"resolver/{probe.vantage.node}", "dns", "dns/servers", "dns/service"]
+        if probe.purpose in _ENTRANCES:
+            return self._from_outside(probe)
         return self._through_proxy(probe, seen)
 
     def _direct(self, probe: Probe, seen: Observation, endpoint: Endpoint) -> list[str]:
@@ -233,15 +258,10 @@ class Evidence:
 
     def _through_proxy(self, probe: Probe, seen: Observation) -> list[str]:
         """A cluster IP, name or NodePort: its endpoints where they fail directly as well, else the proxy."""
-        direct = [
-            (other, found)
-            for other, found in self.look.seen("direct")
-            if other.vantage == probe.vantage and other.port == probe.port
-        ]
-        bad = [(other, found) for other, found in direct if found.failures and other.endpoint]
-        members = [s for other, found in bad if other.endpoint for s in self._direct(other, found, other.endpoint)]
+        direct, bad = self._directly(probe)
+        members = self._members(bad)
         node = probe.node or probe.vantage.node
-        proxy = [f"proxy/{node}", "nodeport" if probe.purpose == "node_port" else "proxies"]
+        proxy = [f"proxy/{node}", *(["nodeport", f"nodeport/{node}"] if probe.purpose == "node_port" else ["proxies"])]
         far = [f"network/{node}"] if probe.node and probe.node != probe.vantage.node else []
         if bad and len(bad) == len(direct):
             return members
@@ -254,6 +274,24 @@ class Evidence:
             port = [f"port/{probe.port.port}"] if probe.port else []
             return [*port, *proxy, *far]
         return proxy + far
+
+    def _from_outside(self, probe: Probe) -> list[str]:
+        """The way into the cluster, unless no endpoint answers anybody."""
+        direct, bad = self._directly(probe)
+        return self._members(bad) if bad and len(bad) == len(direct) else list(_entrances(probe))
+
+    def _directly(self, probe: Probe) -> tuple[list[Seen], list[Seen]]:
+        """How the endpoints answered the same client at their own addresses, and those that did not.
+
+        A client outside cannot ask them: there, all the others count.
+        """
+        same = [pair for pair in self.look.seen("direct") if pair[0].port == probe.port]
+        if probe.purpose not in _ENTRANCES:
+            same = [pair for pair in same if pair[0].vantage == probe.vantage]
+        return same, [pair for pair in same if pair[1].failures and pair[0].endpoint]
+
+    def _members(self, bad: t.Sequence[Seen]) -> list[str]:
+        return [s for other, found in bad if other.endpoint for s in self._direct(other, found, other.endpoint)]
 
     def _of_names(self, finding: Finding) -> list[Symptom]:
         """DNS: a server, the way to it, or the client's own resolver."""
@@ -269,3 +307,12 @@ class Evidence:
             return [Symptom(finding, self._left(ways) or ("dns/service",), finding.message)]
         suspects = self._left((*(f"resolver/{node}" for node in nodes), "dns/service", "dns"))
         return [Symptom(finding, suspects, finding.message)]
+
+
+def _entrances(probe: Probe) -> tuple[str, ...]:
+    return tuple(part.replace("{node}", probe.node) for part in _ENTRANCES[probe.purpose])
+
+
+def _where(finding: Finding) -> list[str]:
+    """The clients that EP-12 names."""
+    return finding.field.rpartition(" from ")[2].split(",")

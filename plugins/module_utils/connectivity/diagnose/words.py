@@ -27,13 +27,17 @@ def headline(look: Look, component: str, finding: Finding) -> str:
         "proxies": f"no service proxy passes connections to {label} on, though its endpoints answer directly",
         "network": f"node {instance} is cut off from pods of other nodes",
         "node": f"node {instance} does not answer for its pods",
-        "nodeport": f"the NodePorts of {label} are not opened by the nodes",
+        "nodeport": f"the NodePorts of {label} are not opened by {f'node {instance}' if instance else 'the nodes'}",
+        "loadbalancer": f"the load balancer of {label} does not pass connections on as it should",
         "dns/service": "the cluster's DNS Service does not lead to its servers, which answer directly",
         "dns/servers": "none of the cluster's DNS servers answers",
         "dns/server": f"the DNS server {instance} does not answer",
         "dns": f"the cluster's DNS gives no right answer for {label}",
         "resolver": f"clients on {instance} do not find {label} by name, though the DNS servers know it",
     }
+    if kind == "outside":
+        where = f"node {instance}" if instance else "the nodes"
+        return f"clients outside of the cluster do not get to {where}, which answer from inside"
     if kind == "between":
         start, _slash, end = instance.partition("/")
         return f"connections from node {start} to pods on node {end} are lost"
@@ -74,6 +78,8 @@ _APART = {
     frozenset({"answer", "network"}): "ask the pod from its own node: if that works it is the network",
     frozenset({"answer", "node"}): "ask another pod on that node: if that works it is the application",
     frozenset({"between", "network"}): "ask the same pod from a third node",
+    frozenset({"nodeport", "outside"}): "ask the NodePort from a pod: if that works it is the way to the nodes",
+    frozenset({"loadbalancer", "outside"}): "ask a NodePort from the same host: if that works it is the load balancer",
     frozenset({"resolver", "dns"}): "ask the DNS Service's address for the full name from the same pod",
 }
 
