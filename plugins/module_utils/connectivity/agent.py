@@ -34,7 +34,7 @@ import zlib
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING without the cost of importing typing in every probe pod
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
     from typing import Any, TypeVar
 
     T = TypeVar("T")
@@ -662,28 +662,38 @@ def look_up(name: str) -> dict[str, Any]:
 def exchange_lookup(name: str, attempt: Attempt) -> Steps[list[str]]:
     """getaddrinfo cannot be given a time limit and cannot be interrupted, so it runs in a child that can be killed."""
     attempt.doing = f"waiting for the resolver to look up {clean(name, 100)}"
-    out, into = os.pipe()
-    child = os.fork()
-    if not child:
-        answer_and_exit(name, into)
-    os.close(into)
-    try:
-        os.set_blocking(out, False)
-        answer = bytearray()
-        while True:
-            yield out, READ
-            piece = os.read(out, 65536)
-            if not piece:
-                break
-            answer += piece
-    finally:
-        os.close(out)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+    answer = bytearray()
+    yield from run_child(lambda into: answer_and_exit(name, into), answer.extend)
     result = json.loads(answer or b"{}")
     if not result.get("addresses"):
         raise Failure("name", clean("{}: {}".format(name, result.get("error", "no address"))))
     return list(result["addresses"])
+
+
+def run_child(live: Callable[[int], None], take: Callable[[bytes], None]) -> Steps[int]:
+    """Let a child live, which writes to the descriptor that it is given and never returns; its exit code.
+
+    `take` gets what it writes, at last nothing at all. A child that is not waited for to its end is killed.
+    """
+    out, into = os.pipe()
+    child = os.fork()
+    if not child:
+        live(into)
+    os.close(into)
+    ended = False
+    try:
+        os.set_blocking(out, False)
+        while not ended:
+            yield out, READ
+            piece = os.read(out, 65536)
+            take(piece)
+            ended = not piece
+    finally:
+        os.close(out)
+        if not ended:
+            os.kill(child, signal.SIGKILL)
+        _pid, status = os.waitpid(child, 0)
+    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1
 
 
 def answer_and_exit(name: str, into: int) -> None:

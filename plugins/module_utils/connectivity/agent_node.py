@@ -24,7 +24,6 @@ from datetime import datetime
 
 from .agent import (
     EXCHANGES,
-    READ,
     Failure,
     Reader,
     build_request,
@@ -34,6 +33,7 @@ from .agent import (
     open_socket,
     read_body,
     read_head,
+    run_child,
     send,
 )
 
@@ -61,42 +61,28 @@ PROC = "/proc"
 def run_on_node(words: Sequence[str], take: Callable[[str], None], attempt: Attempt) -> Steps[int]:
     """Run a tool of the node and take its output line by line; its exit code."""
     attempt.doing = f"running {words[0]} of the node"
-    out, into = os.pipe()
-    child = os.fork()
-    if not child:
-        become(words, into)
-    os.close(into)
-    ended = False
-    try:
-        os.set_blocking(out, False)
-        yield from take_lines(out, take)
-        ended = True
-    finally:
-        os.close(out)
-        if not ended:
-            os.kill(child, 9)
-        _pid, status = os.waitpid(child, 0)
-    code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1
+    code = yield from run_child(lambda into: become(words, into), Lines(take).add)
     if code == NO_WAY:
         raise Failure("error", f"{words[0]} of the node may not be run: is the pod confined by SELinux or AppArmor?")
     return code
 
 
-def take_lines(out: int, take: Callable[[str], None]) -> Steps[None]:
-    left, rest = MOST_OUTPUT, b""
-    while True:
-        yield out, READ
-        piece = os.read(out, 1 << 16)
-        left -= len(piece)
-        lines = (rest + piece).split(b"\n")
-        rest = lines.pop()
-        if left < 0 or len(rest) > MOST_LINE:
+class Lines:
+    """Makes lines of pieces, and refuses more than can be taken."""
+
+    def __init__(self, take: Callable[[str], None]) -> None:
+        self.take = take
+        self.left, self.rest = MOST_OUTPUT, b""
+
+    def add(self, piece: bytes) -> None:
+        """A piece of the output; an empty one is its end."""
+        self.left -= len(piece)
+        lines = (self.rest + piece).split(b"\n")
+        self.rest = lines.pop() if piece else b""
+        if self.left < 0 or len(self.rest) > MOST_LINE:
             raise Failure("limit", "more output than can be taken")
         for line in lines:
-            take(line.decode("utf-8", "replace"))
-        if not piece:
-            take(rest.decode("utf-8", "replace"))
-            return
+            self.take(line.decode("utf-8", "replace"))
 
 
 def become(words: Sequence[str], into: int) -> None:
