@@ -690,6 +690,16 @@ def _target_port_inside(bed: Bed) -> None:
     bed.options["node_level"] = True
 
 
+@case("N4-large-packets-lost", "mtu", words="large packets to pods of .* are lost on the way")
+def _large_packets_lost(bed: Bed) -> None:
+    """What a tunnel does whose MTU nobody considered. Only packets to one pod: the others belong to other cases."""
+    pod = bed.pods()[0]
+    node, address = pod["spec"]["nodeName"], pod["status"]["podIP"]
+    rule = f"PREROUTING -d {address} -p tcp -m length --length 1400:65535 -j DROP".split()
+    docker("exec", node, "iptables", "-t", "raw", "-I", *rule)
+    bed.undo.append(partial(docker, "exec", node, "iptables", "-t", "raw", "-D", *rule))
+
+
 def docker(*words: str) -> str:
     """What is done to a node from outside."""
     return subprocess.run(["docker", *words], check=True, capture_output=True, timeout=60, text=True).stdout

@@ -17,7 +17,7 @@ from .plan_outside import outside_probes
 from .ports import tcp_ports
 from .question import NODE, OUTSIDE, Question
 from .reach import connections_per_client, reachable, ready_or_serving
-from .requests import AFFINITY_CONNECTIONS, ask
+from .requests import AFFINITY_CONNECTIONS, ask, request
 from .scope import EXCHANGE, Probe, Scope, Stranger, Task, Vantage, stranger_label
 from .snapshot import (
     Node,
@@ -37,6 +37,8 @@ MOST_NODE_PORT_TARGETS = 8
 MOST_DIRECT = 200
 # Pods that every client tries at further ports, at most.
 MOST_TELLING = 20
+# Purpose of the probes that send more than one packet holds.
+LARGE = "large"
 # Clients that must be refused for whom it is tried, at most.
 MOST_STRANGERS = 8
 
@@ -181,7 +183,8 @@ def direct_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
 
 
 def telling_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
-    """What tells causes apart: pods that are not ready at their target ports, and pods at other ports they declare.
+    """What tells causes apart: pods that are not ready at their target ports, pods at other ports they declare, and
+    requests that are large.
 
     An application that answers although its pod is not ready has a wrong readiness probe; one that answers at a
     declared port has a Service with a wrong targetPort.
@@ -199,6 +202,21 @@ def telling_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
                 probes.append(
                     Probe(purpose, vantage, f"{purpose}/{target}", task, target, node=pod.node, label=pod.name)
                 )
+    return probes + _large_probes(scope, vantage)
+
+
+def _large_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
+    """A request that no single packet holds, to each endpoint: a road may be open for small packets only."""
+    probes = []
+    padding = {f"X-Padding-{number}": "x" * 3000 for number in range(4)}  # servers take this much, if not gladly
+    able = [endpoint for endpoint in scope.snapshot.endpoints if endpoint.ready and endpoint.serving]
+    for port in scope.http[:1]:
+        for endpoint in able[:MOST_TELLING]:
+            number = endpoint.port(port.name)
+            if number is not None:
+                target = host_port(endpoint.address, number)
+                task = {**request(scope, number, address=endpoint.address), "headers": padding, "contains": []}
+                probes.append(Probe(LARGE, vantage, f"{LARGE}/{target}", task, target, port, endpoint))
     return probes
 
 

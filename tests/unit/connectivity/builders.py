@@ -139,6 +139,8 @@ def good_answer(probe: Probe, seen: Snapshot) -> Observation:
     kind = probe.task["type"]
     if kind == "http":
         behind = [probe.endpoint] if probe.endpoint else list(probe.reach or seen.endpoints)
+        if not probe.endpoint and seen.service and seen.service.session_affinity:
+            behind = behind[:1]
         return http_answer([one.pod for one in behind], int(probe.task["repeat"]), probe.task["contains"])
     if kind == "resolv_conf":
         search = [*names.search_list(probe.vantage.namespace, names.DEFAULT_DOMAIN), "example.org"]

@@ -528,3 +528,51 @@ def test_without_the_right_to_start_clients_everything_else_is_still_judged() ->
     assert {finding.status for finding in found} == {PASS, SKIPPED}
     assert {finding.id for finding in found if finding.status == SKIPPED} == {"PR-01", "EP-11", "DN-01", "DP-03"}
     assert "EP-02" in {finding.id for finding in found if finding.status == PASS}
+
+
+STICKY = snapshot(of=service(session_affinity=True))
+
+
+def test_session_affinity_that_is_kept() -> None:
+    assert "SV-15" in ids(look(STICKY), PASS)
+    assert "SV-15" not in ids(look(), PASS)
+
+
+def test_session_affinity_that_is_not_kept() -> None:
+    broken = where(http_answer(["web-1", "web-2"], 3), purpose="cluster_ip", node="node-2")
+    (finding,) = complaints(look(STICKY, broken=broken))
+    assert (finding.id, finding.status, finding.component) == ("SV-15", FAIL, "proxy/node-2")
+    assert finding.observed == {"web-1": 1, "web-2": 1}
+
+
+def test_while_endpoints_change_a_client_may_be_led_elsewhere() -> None:
+    gone = replace(STICKY, endpoints=STICKY.endpoints[:1], pods=STICKY.pods[:1])
+    broken = where(http_answer(["web-1", "web-2"], 3), purpose="cluster_ip")
+    of = look(STICKY, broken=broken, after=gone, touched=frozenset({"uid-2"}))
+    assert not {finding.id for finding in checks.judge(of)} & {"SV-15"}
+
+
+def test_large_packets_that_arrive() -> None:
+    assert "DP-11" in ids(look(asked=question(causes=True)), PASS)
+    assert "DP-11" not in ids(look(), PASS, FAIL)
+
+
+@pytest.mark.parametrize(
+    ("large", "small", "expected"),
+    [
+        (failing("timeout"), None, [FAIL]),
+        (failing("reset"), None, []),  # a server that does not like large requests
+        (failing("protocol"), None, []),
+        (failing("timeout"), failing("timeout"), []),  # nothing arrives at all: EP-11
+    ],
+    ids=["lost", "hung up on", "answered oddly", "lost as small ones are"],
+)
+def test_large_packets(large: Observation, small: Observation | None, expected: list[str]) -> None:
+    def broken(probe: Probe, good: Observation) -> Observation:
+        if probe.endpoint is None or (probe.vantage.node, probe.endpoint.pod) != ("node-1", "web-2"):
+            return good
+        return large if probe.purpose == "large" else small or good if probe.purpose == "direct" else good
+
+    found = [one for one in complaints(look(asked=question(causes=True), broken=broken)) if one.id == "DP-11"]
+    assert [finding.status for finding in found] == expected
+    assert all("node-1 -> node-2" in finding.message for finding in found)

@@ -454,6 +454,25 @@ def test_advice(of: t.Any, check: str, words: str) -> None:
     assert [words in f.message for f in judged(snap(of)) if f.id == check and f.status == SKIPPED] == [True]
 
 
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({}, PASS),
+        ({"app": "https"}, SKIPPED),
+        ({"app": "https", "target": 8443}, None),
+        ({"app": "https", "selector": {"app": "other"}}, None),
+        ({"app": "grpc"}, PASS),
+    ],
+    ids=["alike", "https here and http there", "another port of the pods", "other pods", "not of the web"],
+)
+def test_two_services_of_the_same_pods(changes: dict[str, t.Any], status: str | None) -> None:
+    port_ = {"port": 8000, "targetPort": changes.get("target", 80), "appProtocol": changes.get("app", "http")}
+    other = b.service("other", "other-uid", selector=changes.get("selector", {"app": "web"}), ports=[port_])
+    own = b.service(selector={"app": "web"}, ports=[{"port": 80, "name": "http"}])
+    found = judged(snap(service(ports=(port(name="http"),))), b.facts(services=(own, other)))
+    assert [finding.status for finding in found if finding.id == "SV-12"] == ([status] if status else [])
+
+
 def test_what_answers_is_not_contradicted_by_what_pods_declare() -> None:
     assert not [f for f in judged(snap(service(ports=(port(target_port=8081),))), probed=True) if f.id == "SV-08"]
 

@@ -15,7 +15,12 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose.causes import Cause, diagnose
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.look import Look, Observation
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.scope import Probe
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.snapshot import Node, Snapshot
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.snapshot import (
+    Container,
+    Node,
+    ServicePort,
+    Snapshot,
+)
 from ansible_collections.plumbline.kubernetes.tests.unit.connectivity import builders as b
 
 Rule = t.Callable[[Probe], str]
@@ -191,3 +196,20 @@ def test_a_cause_is_safe_to_print() -> None:
     )
     assert found
     assert "\x1b" not in str(found[0].as_dict())
+
+
+def small_packets_only(probe: Probe) -> str:
+    """A handshake's first packet is a large one, with the keys of this decade."""
+    crosses = bool(probe.endpoint) and on(probe) != home(probe)
+    large = probe.purpose == "large" or (probe.purpose == "direct" and probe.task["type"] == "https")
+    return "timeout" if crosses and large else ""
+
+
+def test_large_packets_are_lost_between_nodes() -> None:
+    both = (b.HTTP, ServicePort("https", "TCP", 443, 443))
+    pods = tuple(
+        replace(one, containers=(Container("nginx", (("web", "TCP", 80), ("tls", "TCP", 443)), started=b.NOON),))
+        for one in (b.pod(1), b.pod(2))
+    )
+    seen = b.snapshot(pods, b.service(ports=both))
+    assert [cause.component for cause in causes(small_packets_only, seen)] == ["mtu"]

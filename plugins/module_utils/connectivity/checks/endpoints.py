@@ -17,6 +17,7 @@ from datetime import datetime
 from .. import nearest
 from ..intent import intended, label, matches, template_labels
 from ..look import ENDPOINTS, Look, Observation
+from ..plan import LARGE
 from ..result import Finding, short
 from ..scope import Probe
 from ..snapshot import (
@@ -49,7 +50,9 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
     ("EP-06", "The endpoints refer to living pods", "list pods, endpointslices"),
     ("WL-11", "The ready endpoints are spread over nodes", "list endpointslices"),
     ("EP-11", "Every endpoint answers at its own address", "create jobs (probe)"),
+    ("DP-11", "Large packets arrive where small ones do", "create jobs (probe)"),
     ("EP-12", "The cluster IP reaches every endpoint", "create jobs (probe)"),
+    ("SV-15", "Session affinity leads each client to one endpoint", "create jobs (probe)"),
     ("EP-13", "Nobody but the endpoints answers behind the cluster IP", "create jobs (probe)"),
 )
 
@@ -378,7 +381,7 @@ def _probed(look: Look) -> list[Finding]:
     why = why_unprobed(look)
     if why:
         return [_bench.skipped("EP-11", f"the endpoints were not asked: {why}")]
-    found = _answers_directly(look)
+    found = _answers_directly(look) + _large(look)
     if "http" not in look.question.layers:
         found += answers(_bench, look, "cluster_ip", "DP-03", "cluster IP")
     return found + _behind_address(look)
@@ -397,6 +400,40 @@ def _answers_directly(look: Look) -> list[Finding]:
     good = len(by_target) - len(bad)
     clients = len({probe.vantage for pairs in by_target.values() for probe, _found in pairs})
     return _bench.verdict("EP-11", complaints, good, f"{good} endpoint(s) answer directly, from {clients} client(s)")
+
+
+def _large(look: Look) -> list[Finding]:
+    """DP-11: of one client and endpoint, small requests are answered and large ones are lost.
+
+    What a server thinks of a large request does not matter: that it answers is enough.
+    """
+    small = {(p.vantage, p.target) for p, found in look.seen("direct") if found.ok}
+    pairs = [
+        (probe, found)
+        for probe, found in look.seen(LARGE)
+        if (probe.vantage, probe.target) in small and probe.endpoint and look.stable(probe.endpoint)
+    ]
+    lost = [probe for probe, found in pairs if set(found.failures) == {"timeout"}]
+    good = sum(found.answered > 0 for _probe, found in pairs)
+    complaints = [_too_large(look, lost)] if lost else []
+    message = f"large requests are answered, too ({len(pairs)} way(s))"
+    return _bench.verdict("DP-11", complaints, good, message)
+
+
+def _too_large(look: Look, lost: t.Sequence[Probe]) -> Finding:
+    ways = sorted({f"{probe.vantage.label} -> {probe.endpoint.node}" for probe in lost if probe.endpoint})
+    return _bench.failed(
+        "DP-11",
+        f"large packets to pods of {look.service.label} are lost on the way, small ones are not: {short(ways)}",
+        object=look.service.label,
+        field="MTU",
+        observed="a request of 12 kB is never answered",
+        expected="an answer, as to a small one",
+        cause="an MTU on the way is smaller than that of the pods, and nobody tells them: TLS handshakes hang as well",
+        evidence={"ways": ways, "targets": sorted({probe.target for probe in lost})},
+        subjects=frozenset({look.service.uid, ENDPOINTS}),
+        component="mtu",
+    )
 
 
 def _silent(look: Look, target: str, pairs: t.Sequence[tuple[Probe, Observation]], everywhere: bool) -> Finding:
@@ -453,7 +490,33 @@ def _behind_address(look: Look) -> list[Finding]:
     names = Identities(look)
     if names.unknown:
         return [_bench.skipped("EP-12", f"who is behind the cluster IP is not known: {names.unknown}")]
-    return reaches_all(_bench, look, telling, names, "EP-12") + _nobody_else(look, telling, names)
+    spread = reaches_all(_bench, look, telling, names, "EP-12")
+    return spread + _sticky(look, telling) + _nobody_else(look, telling, names)
+
+
+def _sticky(look: Look, pairs: t.Sequence[Seen]) -> list[Finding]:
+    """SV-15. While endpoints come and go, a client may well be led to another one."""
+    service = look.service
+    if not service.session_affinity:
+        return []
+    still = [(p, found) for p, found in pairs if len(p.reach) > 1 and all(look.stable(e) for e in p.reach)]
+    complaints = [
+        _bench.failed(
+            "SV-15",
+            f"{service.label} leads one client, on {probe.vantage.label}, to several endpoints at {probe.target}",
+            object=service.label,
+            field=f"{probe.target} from {probe.vantage.label}",
+            observed=dict(sorted(found.identities.items())),
+            expected="one endpoint, since sessionAffinity is ClientIP",
+            cause="the service proxy of this node does not keep sessions, or the client's address changes on the way",
+            subjects=frozenset({service.uid, ENDPOINTS}),
+            component=f"proxy/{probe.vantage.node}",
+        )
+        for probe, found in still
+        if len(found.identities) > 1
+    ]
+    good = sum(len(found.identities) == 1 for _probe, found in still)
+    return _bench.verdict("SV-15", complaints, good, "session affinity leads each client to one endpoint")
 
 
 def _nobody_else(look: Look, pairs: t.Sequence[Seen], names: Identities) -> list[Finding]:

@@ -11,6 +11,7 @@ By the API alone. What the EndpointSlices make of it is for :mod:`.endpoints`, w
 
 from __future__ import annotations
 
+import itertools
 import typing as t
 from datetime import timedelta
 
@@ -18,10 +19,12 @@ from .. import nearest
 from ..facts import Body
 from ..intent import WORKLOADS, intended, label, matches, template_labels
 from ..look import Look
+from ..ports import tcp_ports
 from ..question import NODE
 from ..reach import reachable, ready_or_serving
 from ..result import Finding, short
 from ..snapshot import SLICE_CONTROLLER, Node, Pod, Service, ServicePort, family_of
+from ..snapshot import service as parse_service
 from . import exposure
 from .common import PROXY_NAME, Bench, client_pods, nodes
 
@@ -36,6 +39,7 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
     ("SV-08", "The pods listen on the target ports", "list pods, create jobs (node level)"),
     ("SV-10", "The protocol of a port is that of the pods", "list pods"),
     ("SV-11", "appProtocol and name of a port say the same", "get services"),
+    ("SV-12", "Services of the same pods say the same of a port", "list services"),
     ("SV-13", "There is a cluster IP, and a headless Service translates no port", "get services"),
     ("SV-14", "The pods have addresses of the Service's families", "list pods"),
     ("SV-16", "internalTrafficPolicy Local leaves no client without an endpoint", "list pods"),
@@ -63,7 +67,14 @@ def check(look: Look) -> list[Finding]:
     found = _expected(look)
     if service.external:
         return found + _alias(look)
-    found += _address(service) + _said_twice(service) + _hidden(look) + _events(look) + exposure.check(_bench, look)
+    found += (
+        _address(service)
+        + _said_twice(service)
+        + _said_by_others(look)
+        + _hidden(look)
+        + _events(look)
+        + exposure.check(_bench, look)
+    )
     if not service.selector:
         return found + _by_hand(look)
     found += _beside(look)
@@ -210,6 +221,33 @@ def _said_twice(service: Service) -> list[Finding]:
     if not odd:
         return []
     return [_bench.skipped("SV-11", f"name and appProtocol of port {short(odd)} contradict each other")]
+
+
+def _said_by_others(look: Look) -> list[Finding]:
+    """SV-12, an advice: of two Services that lead to one port of the same pods, one says https and the other http."""
+    service = look.service
+    known = [parse_service(body) for body in look.facts.all("services")]
+    others = [one for one in known if one.selector and one.selector == service.selector and one.uid != service.uid]
+    shared = [
+        (ours, other, theirs)
+        for other in others
+        for ours, theirs in itertools.product(tcp_ports(service), tcp_ports(other))
+        if ours.target_port == theirs.target_port
+    ]
+    odd = [
+        f"{other.label} says {_web(theirs)} at port {theirs.label}, and port {ours.label} says {_web(ours)}"
+        for ours, other, theirs in shared
+        if {_web(ours), _web(theirs)} == {"http", "https"}
+    ]
+    if odd:
+        return [_bench.skipped("SV-12", f"one of two Services that lead to one port is wrong: {short(odd)}")]
+    return _bench.verdict("SV-12", [], len(shared), "the other Services of these pods say the same of their ports")
+
+
+def _web(port: ServicePort) -> str:
+    """`http` or `https` where appProtocol or name say so."""
+    words = (port.app_protocol.lower(), port.name.lower().split("-")[0])
+    return next((word for word in words if word in ("http", "https")), "")
 
 
 def _hidden(look: Look) -> list[Finding]:

@@ -38,6 +38,7 @@ ORDER = (
     "enforcement",
     "access",
     "network",
+    "mtu",
     "between",
     "proxy",
     "proxies",

@@ -170,6 +170,13 @@ def _outside(_look: Look, _cause: Cause) -> Fix:
     )
 
 
+def _mtu(_look: Look, _cause: Cause) -> Fix:
+    return Fix(
+        "compare the MTU of the pods' interfaces (cat /sys/class/net/eth0/mtu) with that of the nodes and of tunnels "
+        "between them, set the smaller one in the network plugin, and let ICMP 'fragmentation needed' pass"
+    )
+
+
 _MAKERS: dict[str, t.Callable[[Look, Cause], Fix | None]] = {
     "selector": _selector,
     "port": _port,
@@ -180,4 +187,5 @@ _MAKERS: dict[str, t.Callable[[Look, Cause], Fix | None]] = {
     "enforcement": _enforcement,
     "access": _access,
     "outside": _outside,
+    "mtu": _mtu,
 }

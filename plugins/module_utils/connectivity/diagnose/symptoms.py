@@ -210,17 +210,18 @@ class Evidence:
             for probe, seen in self.look.seen(purpose):
                 if probe.target == finding.field and seen.failures:
                     text = f"from {probe.vantage.label} to {probe.target}: {', '.join(sorted(seen.failures))}"
-                    suspects = [*self._suspects(probe, seen), *self._tables(probe, seen)]
+                    suspects = [*self._suspects(probe, seen), *self._lossy(probe, seen)]
                     found.append(Symptom(finding, self._left(suspects), text))
         return found or [Symptom(finding, ("endpoints",), finding.message)]
 
-    def _tables(self, probe: Probe, seen: Observation) -> list[str]:
-        """Connection tables on the way that are known to be full."""
+    def _lossy(self, probe: Probe, seen: Observation) -> list[str]:
+        """What is known to lose packets on the way: connection tables that are full, and large packets everywhere."""
         if not {"timeout", "unreachable"} & set(seen.failures):
             return []
         ends = [probe.endpoint] if probe.endpoint else probe.reach
         nodes = (probe.vantage.node, probe.node, *(endpoint.node for endpoint in ends))
-        return [table for node in nodes if (table := f"conntrack/{node}") in self.stated]
+        known = ("mtu", *(f"conntrack/{node}" for node in nodes))
+        return [one for one in known if one in self.stated]
 
     def _left(self, suspects: t.Iterable[str]) -> tuple[str, ...]:
         """Those that nothing acquits; what is known to be broken need not break everything that passes it."""
