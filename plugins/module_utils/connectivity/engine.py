@@ -59,6 +59,8 @@ SETTLE = 2.0
 QUIET = 1.5
 LONGEST_SETTLE = 8.0
 MOST_ROUNDS = 6
+# Looks after which new complaints beside sure ones are not waited for any more.
+MOST_FRESH_ROUNDS = 3
 
 _EXEC_TIMEOUT = 8.0
 _EXECS_AT_ONCE = 6
@@ -170,8 +172,8 @@ class _Session:
             if self._learn_domain(current.look) and self._time_for(began, 0.0):
                 continue
             pause = settle(current.findings, current.look)
-            done = not current.open or current.convicted or number == MOST_ROUNDS
-            if done or not self._time_for(began, pause):
+            enough = current.convicted and (not current.fresh or number >= MOST_FRESH_ROUNDS)
+            if not current.open or enough or number == MOST_ROUNDS or not self._time_for(began, pause):
                 return self._report(current, number)
             self._settle(pause)
             previous = current
@@ -469,6 +471,17 @@ class Round:
     def convicted(self) -> bool:
         """Whether something is surely wrong: then what comes and goes beside it is not waited for."""
         return any(finding.status == FAIL and self.confirmed(finding) for finding in self.findings)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether something came to light just now that nothing but another look is needed for.
+
+        It may well be the cause: what a server that ends again and again says of it, say, is not there all the time.
+        """
+        return any(
+            finding.status == FAIL and finding.key not in self.before and not finding.subjects & self.touched
+            for finding in self.findings
+        )
 
     def close(self) -> list[Finding]:
         """The findings as they stand when there will be no other look."""

@@ -100,6 +100,13 @@ def test_something_surely_wrong_ends_the_search() -> None:
     assert not round_of(finding(WARN), seen_before=True).convicted
 
 
+def test_what_came_to_light_just_now_may_be_the_cause() -> None:
+    assert round_of(finding(), seen_before=False).fresh
+    assert not round_of(finding(), seen_before=True).fresh
+    assert not round_of(finding(WARN), seen_before=False).fresh
+    assert not round_of(finding(), seen_before=False, touched="uid-1").fresh
+
+
 @pytest.mark.parametrize(
     ("layer", "age", "headless", "expected"),
     [
