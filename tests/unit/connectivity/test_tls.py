@@ -54,7 +54,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
     WARN,
     Finding,
 )
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.scope import Probe
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.scope import Probe, Vantage
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.snapshot import ServicePort
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.exec import ExecResult
 from ansible_collections.plumbline.kubernetes.tests.unit.connectivity.builders import (
@@ -411,6 +411,22 @@ STORED: dict[str, tuple[Stored, str, str, str]] = {
     "no right": (Stored("Secret demo/tls", denied="cannot get Secret demo/tls"), "TL-13", SKIPPED, "cannot get Secret"),
     "damaged": (Stored("Secret demo/tls", unreadable="Secret demo/tls holds no"), "TL-03", FAIL, "holds no"),
 }
+
+
+def test_a_load_balancer_may_end_tls_with_a_certificate_of_its_own(tmp_path: Path) -> None:
+    stored = Stored("Secret demo/tls", fingerprint(GOOD))
+    look, other = asked(TRUST, [Pod(GOOD)], tmp_path, stored), asked(TRUST, [Pod(TWIN)], tmp_path)
+    here = Vantage("demo", "", "outside")
+    inside = next(p for p in look.plan.probes if p.purpose == "cluster_ip" and p.task["type"] == "https")
+    beyond = replace(inside, purpose="outside_balancer", vantage=here)
+    seen = {(here, "control"): Observation("ok"), (here, beyond.id): other.observations[inside.vantage, inside.id]}
+    look = replace(
+        look,
+        plan=replace(look.plan, probes=(*look.plan.probes, beyond), outside=here),
+        observations={**look.observations, **seen},
+    )
+    assert [finding.status for finding in checks.judge(look) if finding.id == "TL-13"] == [PASS]
+    assert not bad(checks.judge(look))
 
 
 @pytest.mark.parametrize("name", STORED)

@@ -289,10 +289,12 @@ class _Port:
             check_id = "TL-03" if stored.unreadable else "TL-01"
             why = stored.unreadable or f"there is no {stored.secret}"
             return [self.bench.failed(check_id, why, object=stored.secret, expected="a Secret with a certificate")]
-        other = [one for one in self.seen if one.fingerprint != stored.fingerprint]
+        # A load balancer may end TLS with a certificate of its own: NP-05 says whether clients trust that.
+        seen = [one for one in self.seen if one.probe.vantage != self.look.plan.outside]
+        other = [one for one in seen if one.fingerprint != stored.fingerprint]
         complaints = [self._not_stored(stored.secret, stored.fingerprint, other)] if other else []
         message = f"port {self.port} serves what {stored.secret} holds"
-        return self.bench.verdict("TL-13", complaints, len(self.seen) - len(other), message)
+        return self.bench.verdict("TL-13", complaints, len(seen) - len(other), message)
 
     def _not_stored(self, secret: str, fingerprint: str, other: t.Sequence[Sighting]) -> Finding:
         who, subjects = self._who(other)
