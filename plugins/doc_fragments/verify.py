@@ -129,6 +129,13 @@ options:
             V(https:443). By default any are good.
         type: list
         elements: str
+      resolves:
+        description:
+          - Further names that clients must find, with the check V(dns), for example V(api.example.com) of the outside
+            world. They are looked up as applications do it, with the search list of the clients.
+        type: list
+        elements: str
+        default: []
       refused_from:
         description:
           - Clients that must not reach the Service. Judged by the network policies, with the check V(policy).

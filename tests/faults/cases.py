@@ -700,6 +700,12 @@ def _large_packets_lost(bed: Bed) -> None:
     bed.undo.append(partial(docker, "exec", node, "iptables", "-t", "raw", "-D", *rule))
 
 
+@case("N5-upstream", "dns/upstream", words="do not find api.example.com")
+def _upstream(bed: Bed) -> None:
+    """No inject is needed: nothing leaves a test bed, so its DNS servers cannot ask anybody else."""
+    bed.options["expect"] = {"resolves": ["api.example.com"]}
+
+
 def docker(*words: str) -> str:
     """What is done to a node from outside."""
     return subprocess.run(["docker", *words], check=True, capture_output=True, timeout=60, text=True).stdout

@@ -11,7 +11,7 @@ import math
 import typing as t
 from dataclasses import dataclass, replace
 
-from .plan_dns import name_probes, record_probes
+from .plan_dns import further_probes, name_probes, record_probes
 from .plan_node import node_probes, node_vantage, places
 from .plan_outside import outside_probes
 from .ports import tcp_ports
@@ -90,7 +90,7 @@ def _inside(scope: Scope) -> Plan:
         if data_path and "http" in question.layers:
             probes += by_name_probes(scope, vantage, node) + node_port_probes(scope, vantage)
         if "dns" in question.layers:
-            probes += name_probes(scope, vantage) + record_probes(scope, vantage)
+            probes += name_probes(scope, vantage) + record_probes(scope, vantage) + further_probes(scope, vantage)
     if question.other_namespace and "dns" in question.layers and clients:
         other = question.other_namespace
         vantage = Vantage(other, clients[0].name, f"{clients[0].name} (namespace {other})")

@@ -45,6 +45,13 @@ def name_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
     return probes
 
 
+def further_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
+    """Names that the user wants clients to find, beside the Service's, as an application asks for them."""
+    task = {"type": "resolve", "timeout": 3 * EXCHANGE}
+    wanted = scope.question.expect.resolves
+    return [Probe("further", vantage, f"further/{name}", {**task, "name": name}, name) for name in wanted]
+
+
 def record_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
     """The cluster's DNS servers, asked at the address of their Service and one by one."""
     dns = scope.snapshot.dns

@@ -46,6 +46,7 @@ _EXPECT: dict[str, dict[str, t.Any]] = {
     "owner": {"type": "str"},
     "type": {"type": "str", "choices": ["ClusterIP", "ExternalName", "Headless", "LoadBalancer", "NodePort"]},
     "ports": {"type": "list", "elements": "str"},
+    "resolves": {"type": "list", "elements": "str", "default": []},
     "refused_from": {
         "type": "list",
         "elements": "dict",
@@ -136,6 +137,7 @@ class Expectations:
         owner: the workload all selected pods must belong to, e.g. `Deployment web`; empty accepts any.
         type: the type of the Service, or `Headless`; empty accepts any.
         ports: names or numbers of ports that the Service must have; None accepts any.
+        resolves: further names that clients must find, e.g. of the outside world.
         refused_from: clients that must not get through, as (namespace, labels); policies are judged by them, and it is
             tried.
     """
@@ -151,6 +153,7 @@ class Expectations:
     owner: str = ""
     type: str = ""
     ports: tuple[str, ...] | None = None
+    resolves: tuple[str, ...] = ()
     refused_from: tuple[tuple[str, t.Mapping[str, str]], ...] = ()
 
 
@@ -276,6 +279,7 @@ def question(params: t.Mapping[str, t.Any], layers: t.Sequence[str], *, causes: 
             owner=expect["owner"] or "",
             type=expect["type"] or "",
             ports=None if expect["ports"] is None else tuple(expect["ports"]),
+            resolves=tuple(dict.fromkeys(expect["resolves"])),
             refused_from=tuple(
                 (refused["namespace"] or params["namespace"], _labels(refused["labels"]))
                 for refused in expect["refused_from"]

@@ -576,3 +576,25 @@ def test_large_packets(large: Observation, small: Observation | None, expected: 
     found = [one for one in complaints(look(asked=question(causes=True), broken=broken)) if one.id == "DP-11"]
     assert [finding.status for finding in found] == expected
     assert all("node-1 -> node-2" in finding.message for finding in found)
+
+
+OUTER = question(expect=Expectations(resolves=("api.example.com", "db.example.com")))
+
+
+def test_further_names_that_resolve() -> None:
+    (finding,) = [found for found in checks.judge(look(asked=OUTER)) if found.id == "DN-10"]
+    assert (finding.status, finding.message) == (
+        PASS,
+        "the 2 further name(s) resolve: api.example.com, db.example.com",
+    )
+    assert "DN-10" not in ids(look(), PASS, SKIPPED)
+
+
+@pytest.mark.parametrize(("nodes", "component"), [(("node-1", "node-2", "node-3"), "dns/upstream"), (("node-2",), "")])
+def test_a_further_name_that_is_not_found(nodes: tuple[str, ...], component: str) -> None:
+    def broken(probe: Probe, good: Observation) -> Observation:
+        return failing("name") if probe.target == "db.example.com" and probe.vantage.node in nodes else good
+
+    (finding,) = complaints(look(asked=OUTER, broken=broken))
+    assert (finding.id, finding.object, finding.component) == ("DN-10", "db.example.com", component)
+    assert sorted(finding.observed) == list(nodes)

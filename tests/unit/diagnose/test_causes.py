@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.checks import judge
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose.causes import Cause, diagnose
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.look import Look, Observation
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import Expectations
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.scope import Probe
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.snapshot import (
     Container,
@@ -213,3 +214,10 @@ def test_large_packets_are_lost_between_nodes() -> None:
     )
     seen = b.snapshot(pods, b.service(ports=both))
     assert [cause.component for cause in causes(small_packets_only, seen)] == ["mtu"]
+
+
+@pytest.mark.parametrize("nodes", [NODES, NODES[1:2]], ids=["everywhere", "on one node"])
+def test_names_of_the_outside_world_are_not_the_services_fault(nodes: tuple[str, ...]) -> None:
+    asked = b.question(causes=True, expect=Expectations(resolves=("api.example.com",)))
+    look = b.look(None, asked, lambda p, good: b.failing("name") if p.purpose == "further" and on(p) in nodes else good)
+    assert [cause.component for cause in diagnose(look, judge(look))] == ["dns/upstream"]

@@ -31,6 +31,7 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
     ("DN-07", "The cluster IP leads back to the name", "create jobs (probe)"),
     ("DN-08", "kubernetes.default resolves", "create jobs (probe)"),
     ("DN-09", "Names that do not exist do not resolve", "create jobs (probe)"),
+    ("DN-10", "Further names that clients need resolve", "create jobs (probe)"),
     ("DN-11", "resolv.conf of a client leads to the cluster's DNS", "create jobs (probe)"),
     ("DN-13", "The DNS Service is there with both ports", "list services"),
     ("DN-14", "DNS servers are ready", "list endpointslices"),
@@ -62,7 +63,7 @@ def check(look: Look) -> list[Finding]:
     why = why_unprobed(look)
     if why:
         return [*found, _bench.skipped("DN-01", f"no name was looked up: {why}")]
-    found += _resolver(look) + _names(look) + lookups.check(_bench, look)
+    found += _resolver(look) + _names(look) + lookups.check(_bench, look) + _further(look)
     if service.external:
         found.append(_bench.skipped("DN-03", f"{service.label} is an ExternalName: its answer is up to other servers"))
         return found
@@ -77,6 +78,34 @@ def check(look: Look) -> list[Finding]:
 def _subjects(look: Look) -> frozenset[str]:
     """What DNS answers rest on: the Service, the DNS servers, and the endpoints where those are the answer."""
     return frozenset({look.service.uid, DNS} | ({ENDPOINTS} if look.service.headless else set()))
+
+
+def _further(look: Look) -> list[Finding]:
+    """DN-10. Where a name fails on some nodes only, it is not for those who know the name to say why."""
+    by_name: dict[str, list[Seen]] = {}
+    for probe, found in look.seen("further"):
+        by_name.setdefault(probe.target, []).append((probe, found))
+    complaints = []
+    for name, seen in by_name.items():
+        failed = {probe.vantage.label: found.detail for probe, found in seen if found.failures}
+        if failed:
+            complaints.append(_unknown(name, failed, everywhere=len(failed) == len(seen)))
+    good = sum(all(found.ok for _probe, found in seen) for seen in by_name.values())
+    return _bench.verdict("DN-10", complaints, good, f"the {good} further name(s) resolve: {short(list(by_name))}")
+
+
+def _unknown(name: str, failed: t.Mapping[str, str], *, everywhere: bool) -> Finding:
+    return _bench.failed(
+        "DN-10",
+        f"clients on {short(sorted(failed))} do not find {name}",
+        object=name,
+        field=f"{name} on {','.join(sorted(failed))}",
+        observed=dict(failed),
+        expected="an address (expect.resolves)",
+        cause="the servers that the cluster's DNS forwards to, the way to them, or the name itself",
+        subjects=frozenset({DNS}),
+        component="dns/upstream" if everywhere else "",
+    )
 
 
 # ----- the DNS Service

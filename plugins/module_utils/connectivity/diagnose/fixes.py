@@ -170,6 +170,13 @@ def _outside(_look: Look, _cause: Cause) -> Fix:
     )
 
 
+def _upstream(_look: Look, _cause: Cause) -> Fix:
+    return Fix(
+        "look at `forward` in the Corefile and at the servers that it names, and see whether they know the name",
+        "kubectl get configmap coredns -n kube-system -o jsonpath='{.data.Corefile}'",
+    )
+
+
 def _mtu(_look: Look, _cause: Cause) -> Fix:
     return Fix(
         "compare the MTU of the pods' interfaces (cat /sys/class/net/eth0/mtu) with that of the nodes and of tunnels "
@@ -188,4 +195,5 @@ _MAKERS: dict[str, t.Callable[[Look, Cause], Fix | None]] = {
     "access": _access,
     "outside": _outside,
     "mtu": _mtu,
+    "dns/upstream": _upstream,
 }

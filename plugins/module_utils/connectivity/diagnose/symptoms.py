@@ -298,6 +298,9 @@ class Evidence:
         """DNS: a server, the way to it, or the client's own resolver."""
         look = self.look
         nodes = [v.node for v in look.plan.vantages if v.label in finding.message + str(finding.observed)]
+        if finding.id == "DN-10":
+            far = self._left(f"resolver/{node}" for node in nodes)
+            return [Symptom(finding, far or ("dns/upstream",), finding.message)]
         if finding.id == "DN-16":
             return [Symptom(finding, self._left((f"dns/server/{finding.field.partition(' ')[0]}",)), finding.message)]
         servers = [found for probe, found in look.seen("dns") if probe.endpoint]
