@@ -39,6 +39,8 @@ _ENDS = {
     "api_server": "api-server",
 }
 _PURPOSES = ("direct", "node_port", NODE_PORT, *_ENDS)
+# From outside it is the same way as from inside, seen by another client.
+_CALLED = {NODE_PORT: "node_port", LOAD_BALANCER: "load_balancer"}
 
 _Json = dict[str, t.Any]
 
@@ -73,7 +75,7 @@ def topology(look: Look) -> _Json:
             {
                 "label": vantage.label,
                 "node": vantage.node,
-                "namespace": vantage.namespace,
+                "namespace": vantage.namespace if vantage.node else "",
                 "works": look.works(vantage),
                 "detail": look.lost.get(vantage, ""),
             }
@@ -147,7 +149,7 @@ def _edges(look: Look) -> list[_Json]:
         edges.append(
             {
                 "client": client,
-                "by": by,
+                "by": _CALLED.get(by, by),
                 "target": target,
                 "port": port,
                 "to": end,

@@ -138,12 +138,14 @@ class _Drawing:
         found, y = [], _TOP
         shown = sorted(self.topology["clients"], key=lambda client: (self._well(client), client["label"]))
         for client in shown[:MOST_CLIENTS]:
-            lines: tuple[str, ...] = (f"namespace {cut(client['namespace'], 17)}",)
+            home = f"namespace {cut(client['namespace'], 17)}" if client["node"] else "of the cluster"
+            lines: tuple[str, ...] = (home,)
             status = "" if client["works"] else UNSURE
             if not client["works"]:
                 lines = (*lines, "no observations")
                 self.words.append(f"Client {client['label']} delivered nothing.")
-            full = f"Client on node {client['node']}, namespace {client['namespace']} {client['detail']}".strip()
+            where = f"on node {client['node']}, namespace {client['namespace']}" if client["node"] else "outside"
+            full = f"Client {where} {client['detail']}".strip()
             box = Box("client", _CLIENT_X, y, _CLIENT_WIDTH, _HEAD + _ROW * len(lines), client["label"], lines, status)
             found.append(replace(box, full=full))
             y += box.height + _GAP
@@ -311,7 +313,9 @@ class _Drawing:
                 self.words.append(f"Pod {name} asked directly: {words}.")
 
     def _client_lines(self, client: Box, middle: t.Sequence[Box]) -> None:
-        ends = {"dns": ("resolve", "dns"), "service": ("cluster_ip", "name")}
+        inside = any(one["node"] for one in self.topology["clients"] if one["label"] == client.title)
+        entrance = ("cluster_ip", "name") if inside else ("load_balancer", "node_port")
+        ends = {"dns": ("resolve", "dns"), "service": entrance}
         for box in middle:
             edges = [
                 edge for edge in self.edges if edge["client"] == client.title and edge["by"] in ends.get(box.kind, ())

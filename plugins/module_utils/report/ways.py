@@ -27,6 +27,7 @@ WAYS = {
     "cluster_ip": "Cluster IP",
     "name": "By name",
     "node_port": "NodePort",
+    "load_balancer": "Load balancer",
 }
 
 

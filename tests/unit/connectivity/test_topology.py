@@ -188,11 +188,11 @@ def test_the_client_outside_and_the_ways_it_took() -> None:
 
     seen = topology(look(snapshot(of=exposed), asked, silent))
     assert seen["service"]["addresses"] == ["192.0.2.1"]
-    assert {"label": "outside", "node": "", "namespace": "demo", "works": True, "detail": ""} in seen["clients"]
+    assert {"label": "outside", "node": "", "namespace": "", "works": True, "detail": ""} in seen["clients"]
     edges = [(edge["by"], edge["to"], edge["status"]) for edge in seen["edges"] if edge["client"] == "outside"]
     assert edges == [
-        ("outside_balancer", "service", "failed"),
-        *(("outside_node_port", f"node-{n}", "ok") for n in (1, 2, 3)),
+        ("load_balancer", "service", "failed"),
+        *(("node_port", f"node-{n}", "ok") for n in (1, 2, 3)),
     ]
 
 

@@ -134,6 +134,16 @@ def broken() -> Document:
     return write(look(snapshot(of=service(type="NodePort", ports=_PORTS[:1])), broken=_node_2_loses), causes=causes)
 
 
+def outside() -> Document:
+    """A load balancer that lets nobody in, before nodes that answer."""
+
+    def silent(probe: Probe, good: Observation) -> Observation:
+        return failing("timeout") if probe.purpose == "outside_balancer" else _timed(probe, good)
+
+    exposed = service(type="LoadBalancer", ports=_PORTS[:1], ingress=("192.0.2.1",))
+    return write(look(snapshot(of=exposed), question(layers=("endpoints", "dns", "http", "outside")), silent))
+
+
 def empty() -> Document:
     """A selector that selects nothing."""
     before = snapshot([], of=service(selector=(("app", "webb"),)), strangers=(pod(1), pod(2)))

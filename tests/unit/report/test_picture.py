@@ -87,6 +87,20 @@ def test_what_is_broken_is_marked_and_said() -> None:
     assert "Pod web-2 asked directly: refused." in shown.description
 
 
+def test_the_client_outside_is_one_of_them() -> None:
+    shown = drawn(samples.outside())
+    (box,) = [box for box in shown.boxes if box.title == "outside"]
+    assert (box.lines, box.full) == (("of the cluster",), "Client outside")
+    (line,) = [line for line in shown.lines if line.full.startswith("outside to the Service: ")]
+    assert (line.status, "timeout" in line.label) == ("partial", True)
+    topology = seen(samples.outside()).topology
+    assert topology
+    titles, rows = clients(topology)
+    assert titles[-2:] == ["NodePort", "Load balancer"]
+    (ways,) = [dict(row.ways) for row in rows if row.client["label"] == "outside"]
+    assert {title: way.status for title, way in ways.items() if way} == {"NodePort": "ok", "Load balancer": "failed"}
+
+
 def test_a_service_without_endpoints_leads_nowhere() -> None:
     shown = drawn(samples.empty())
     assert [line.status for line in shown.lines if line.full == "no endpoint"] == ["failed"]
