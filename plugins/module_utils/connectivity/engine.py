@@ -349,11 +349,8 @@ class _Session:
     def _ask_from_here(self, planned: Plan) -> dict[Vantage, probe.ProbeOutcome]:
         if planned.outside is None:
             return {}
-        tasks, options = (
-            planned.tasks(planned.outside),
-            probe.Options("", budget=BUDGET, defaults=defaults(self.question)),
-        )
-        return {planned.outside: outside.run(tasks, options)}
+        options = probe.Options("", budget=BUDGET, defaults=defaults(self.question))
+        return {planned.outside: outside.run(planned.tasks(planned.outside), options)}
 
     def _insiders(self, planned: Plan) -> tuple[Vantage, ...]:
         """Those that look at nodes from inside, if we may start them: else nobody could follow the others, either."""

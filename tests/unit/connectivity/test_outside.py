@@ -17,8 +17,10 @@ import pytest
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import outside, probe
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.checks import judge
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose.causes import diagnose
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose.words import headline
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.facts import Facts
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.look import Look, Observation
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.module import would
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import question as asking
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import (
     FAIL,
@@ -308,6 +310,18 @@ def test_api_objects() -> None:
     assert (found.ingress, found.health_check_port) == (("192.0.2.1", "lb.example.org"), 31111)
     made = node({"metadata": {"name": "n"}, "spec": {"providerID": "kind://docker/plumbline/n"}})
     assert (made.provider, node({"metadata": {"name": "n"}}).provider) == ("kind", "")
+
+
+def test_check_mode_says_that_this_host_would_ask() -> None:
+    assert "and ask NodePorts and load balancer from this host" in would(asking(params(outside=True), ["http"]))
+    assert "this host" not in would(asking(params(), ["http"]))
+
+
+def test_what_pods_get_is_told_beside_what_clients_outside_do_not() -> None:
+    for ask, words in ((True, "do not get to the nodes, while pods do"), (False, "do not get to the nodes")):
+        look = looking(NODE_PORT, outside_to(), ask=ask)
+        accused = headline(look, "outside", judge(look)[0])
+        assert accused.endswith(words)
 
 
 def test_the_option() -> None:

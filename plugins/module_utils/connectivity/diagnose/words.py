@@ -37,7 +37,8 @@ def headline(look: Look, component: str, finding: Finding) -> str:
     }
     if kind == "outside":
         where = f"node {instance}" if instance else "the nodes"
-        return f"clients outside of the cluster do not get to {where}, which answer from inside"
+        inside = any(found.ok for _probe, found in look.seen("node_port"))
+        return f"clients outside of the cluster do not get to {where}" + (", while pods do" if inside else "")
     if kind == "between":
         start, _slash, end = instance.partition("/")
         return f"connections from node {start} to pods on node {end} are lost"
