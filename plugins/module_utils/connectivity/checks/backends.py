@@ -94,7 +94,7 @@ def _unreached(
         field=f"{probe.target} from {','.join(nodes)}",
         observed=reached,
         expected=sorted([*reached, *missing]),
-        cause="each answers directly, so the service proxy of a node has not got them",
+        cause="each answers directly, so the service proxy of the node has not got them",
         evidence={"connections": count},
         subjects=frozenset({service.uid, ENDPOINTS}),
     )
