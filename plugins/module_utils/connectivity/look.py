@@ -70,6 +70,10 @@ def observation(item: t.Mapping[str, t.Any]) -> Observation:
     )
 
 
+# A probe with what it saw.
+Seen = tuple[Probe, Observation]
+
+
 @dataclass(frozen=True, slots=True)
 class EnvironmentReading:
     """The Service's variables as one container has them.
@@ -158,7 +162,7 @@ class Look:
         """Whether an endpoint and its pod stayed as they were while it was probed."""
         return endpoint.pod_uid not in self.touched and endpoint in self.after.endpoints + self.after.dns_endpoints
 
-    def seen(self, purpose: str, label: str = "") -> list[tuple[Probe, Observation]]:
+    def seen(self, purpose: str, label: str = "") -> list[Seen]:
         """The probes of one purpose with what they saw, without clients that do not work themselves."""
         return [
             (probe, found)

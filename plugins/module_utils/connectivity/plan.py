@@ -20,6 +20,7 @@ from .reach import connections_per_client, reachable, ready_or_serving
 from .requests import AFFINITY_CONNECTIONS, ask, request
 from .scope import EXCHANGE, Probe, Scope, Stranger, Task, Vantage, stranger_label
 from .snapshot import (
+    Endpoint,
     Node,
     ServicePort,
     Snapshot,
@@ -166,9 +167,14 @@ def control_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
 # ----- data path
 
 
+def _able(scope: Scope) -> list[Endpoint]:
+    """The endpoints that should answer."""
+    return [endpoint for endpoint in scope.snapshot.endpoints if endpoint.ready and endpoint.serving]
+
+
 def direct_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
     """Every endpoint at its own address, whatever proxies make of the Service."""
-    able = [endpoint for endpoint in scope.snapshot.endpoints if endpoint.ready and endpoint.serving]
+    able = _able(scope)
     probes = []
     for endpoint in able[:: max(1, math.ceil(len(able) / MOST_DIRECT))]:
         for port in tcp_ports(scope.service):
@@ -209,7 +215,7 @@ def _large_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
     """A request that no single packet holds, to each endpoint: a road may be open for small packets only."""
     probes = []
     padding = {f"X-Padding-{number}": "x" * 3000 for number in range(4)}  # servers take this much, if not gladly
-    able = [endpoint for endpoint in scope.snapshot.endpoints if endpoint.ready and endpoint.serving]
+    able = _able(scope)
     for port in scope.http[:1]:
         for endpoint in able[:MOST_TELLING]:
             number = endpoint.port(port.name)

@@ -13,7 +13,7 @@ from .ports import tcp_ports
 from .reach import connections_per_client, reachable, ready_or_serving
 from .requests import AFFINITY_CONNECTIONS, ask, request
 from .scope import EXCHANGE, Probe, Scope, Vantage
-from .snapshot import Node, Service, family_of, host_port
+from .snapshot import Node, family_of, host_port
 
 NODE_PORT, SILENT, HEALTH, LOAD_BALANCER = "outside_node_port", "outside_silent", "outside_health", "outside_balancer"
 LABEL = "outside"
@@ -21,11 +21,6 @@ LABEL = "outside"
 EXPOSED = ("NodePort", "LoadBalancer")
 # Nodes that are asked at most.
 MOST_NODES = 8
-
-
-def is_balanced(service: Service) -> bool:
-    """Whether a load balancer stands before it, or should."""
-    return service.type == "LoadBalancer"
 
 
 def vantage(scope: Scope) -> Vantage:
@@ -81,7 +76,7 @@ def _health(scope: Scope, node: Node, address: str) -> Probe:
 
 def _at_load_balancer(scope: Scope) -> list[Probe]:
     service, here, probes = scope.service, vantage(scope), []
-    for address in service.ingress if is_balanced(service) else ():
+    for address in service.ingress if service.type == "LoadBalancer" else ():
         bare = _is_address(address)
         families = [family_of(address)] if bare else list(service.families)
         for port in tcp_ports(service):

@@ -17,6 +17,7 @@ from statistics import median
 
 from ..kube.errors import one_line
 from .checks import dns, http
+from .checks.paths import PURPOSES
 from .look import UNDECIDED, Look, Observation
 from .plan_outside import LOAD_BALANCER, NODE_PORT
 from .scope import ASKED, Probe
@@ -223,7 +224,7 @@ def _status(classes: t.Mapping[str, int]) -> str:
 def _certificates(look: Look) -> list[_Json]:
     """Every leaf that was served, once per port: what anybody who connects is told."""
     places: dict[tuple[str, bytes], list[str]] = {}
-    for purpose in ("direct", "cluster_ip", "name", "node_port", NODE_PORT, LOAD_BALANCER):
+    for purpose in PURPOSES:
         for probe, found in look.seen(purpose):
             for served in found.value.get("served") or ():
                 leaf = next(iter(served.get("chain") or ()), None)

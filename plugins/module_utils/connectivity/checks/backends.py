@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import typing as t
 
-from ..look import ENDPOINTS, Look
+from ..look import ENDPOINTS, Look, Seen
 from ..reach import connections
 from ..result import Finding, short
 from ..scope import ASKED, Probe
 from ..snapshot import Endpoint
 from .common import Bench
-from .paths import Seen
 
 
 class Identities:

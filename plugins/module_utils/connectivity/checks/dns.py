@@ -10,13 +10,14 @@ from __future__ import annotations
 import typing as t
 
 from .. import names
-from ..look import DNS, ENDPOINTS, Look, Observation
+from ..look import DNS, ENDPOINTS, Look, Observation, Seen
 from ..result import Finding, short
 from ..scope import Probe
 from ..snapshot import Service, family_of
 from . import lookups
 from .cluster_dns import servers
 from .common import Bench, failure, why_unprobed
+from .paths import by_target
 
 NAME = "dns"
 _bench = Bench(NAME)
@@ -39,8 +40,6 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
     ("DN-20", "Names are found at the first try", "create jobs (probe)"),
     ("DN-22", "The address of the DNS Service answers, over UDP and TCP", "create jobs (probe)"),
 )
-
-Seen = tuple[Probe, Observation]
 
 # How long a DNS server or cache may go on with an earlier answer: 30 s is the TTL and the longest negative caching of
 # CoreDNS as kubeadm sets it up; NodeLocal DNSCache keeps to the TTL.
@@ -82,9 +81,7 @@ def _subjects(look: Look) -> frozenset[str]:
 
 def _further(look: Look) -> list[Finding]:
     """DN-10. Where a name fails on some nodes only, it is not for those who know the name to say why."""
-    by_name: dict[str, list[Seen]] = {}
-    for probe, found in look.seen("further"):
-        by_name.setdefault(probe.target, []).append((probe, found))
+    by_name = by_target(look.seen("further"))
     complaints = []
     for name, seen in by_name.items():
         failed = {probe.vantage.label: found.detail for probe, found in seen if found.failures}

@@ -16,7 +16,7 @@ from datetime import datetime
 
 from .. import nearest
 from ..intent import intended, label, matches, template_labels
-from ..look import ENDPOINTS, Look, Observation
+from ..look import ENDPOINTS, Look, Seen
 from ..plan import LARGE
 from ..result import Finding, short
 from ..scope import Probe
@@ -33,7 +33,7 @@ from ..snapshot import (
 )
 from .backends import Identities, reaches_all
 from .common import Bench, failure, is_stuck, why_unprobed
-from .paths import HINTS, Seen, answers, called
+from .paths import HINTS, answers, by_target, called
 
 NAME = "endpoints"
 _bench = Bench(NAME)
@@ -389,16 +389,14 @@ def _probed(look: Look) -> list[Finding]:
 
 def _answers_directly(look: Look) -> list[Finding]:
     """EP-11: each endpoint answers at its own address, from every client; which ones do not, and from where."""
-    by_target: dict[str, list[tuple[Probe, Observation]]] = {}
-    for probe, found in look.seen("direct"):
-        if probe.endpoint and look.stable(probe.endpoint):
-            by_target.setdefault(probe.target, []).append((probe, found))
-    if look.seen("direct") and not by_target:
+    asked = look.seen("direct")
+    targets = by_target((probe, found) for probe, found in asked if probe.endpoint and look.stable(probe.endpoint))
+    if asked and not targets:
         return [_bench.undecided("EP-11", "every endpoint changed while it was asked")]
-    bad = {target: pairs for target, pairs in by_target.items() if any(found.failures for _probe, found in pairs)}
-    complaints = [_silent(look, target, pairs, len(bad) == len(by_target)) for target, pairs in sorted(bad.items())]
-    good = len(by_target) - len(bad)
-    clients = len({probe.vantage for pairs in by_target.values() for probe, _found in pairs})
+    bad = {target: pairs for target, pairs in targets.items() if any(found.failures for _probe, found in pairs)}
+    complaints = [_silent(look, target, pairs, len(bad) == len(targets)) for target, pairs in sorted(bad.items())]
+    good = len(targets) - len(bad)
+    clients = len({probe.vantage for pairs in targets.values() for probe, _found in pairs})
     return _bench.verdict("EP-11", complaints, good, f"{good} endpoint(s) answer directly, from {clients} client(s)")
 
 
@@ -436,7 +434,7 @@ def _too_large(look: Look, lost: t.Sequence[Probe]) -> Finding:
     )
 
 
-def _silent(look: Look, target: str, pairs: t.Sequence[tuple[Probe, Observation]], everywhere: bool) -> Finding:
+def _silent(look: Look, target: str, pairs: t.Sequence[Seen], everywhere: bool) -> Finding:
     endpoint, port = pairs[0][0].endpoint, pairs[0][0].port
     if endpoint is None or port is None:
         raise AssertionError("a direct probe knows its endpoint and port")

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from ...app.endpoints import load_balancer_addresses, load_balancer_cause
 from ..facts import Body
 from ..look import ENDPOINTS, Look
+from ..plan_outside import EXPOSED
 from ..reach import reachable
 from ..result import Finding, short
 from ..snapshot import when
@@ -30,12 +31,11 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
 _PATIENCE = timedelta(seconds=120)
 # The finalizer of the controllers that serve load balancers (k8s.io/cloud-provider, service/helpers).
 _CLEANUP = "service.kubernetes.io/load-balancer-cleanup"
-_OUTSIDE = ("NodePort", "LoadBalancer")
 
 
 def check(bench: Bench, look: Look) -> list[Finding]:
     """All checks of exposed Services; nothing for others."""
-    if look.service.type not in _OUTSIDE:
+    if look.service.type not in EXPOSED:
         return []
     found = _node_ports(bench, look) + _local(bench, look)
     return found + (_load_balancer(bench, look) if look.service.type == "LoadBalancer" else [])

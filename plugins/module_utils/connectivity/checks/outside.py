@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..look import ENDPOINTS, Look, Observation
-from ..plan_outside import EXPOSED, HEALTH, LOAD_BALANCER, NODE_PORT, SILENT, is_balanced
+from ..plan_outside import EXPOSED, HEALTH, LOAD_BALANCER, NODE_PORT, SILENT
 from ..result import FAIL, Finding, short
 from ..scope import Probe
 from .backends import Identities, reaches_all
@@ -47,8 +47,7 @@ def check(look: Look) -> list[Finding]:
         why = look.lost.get(here) or "it delivered nothing"
         return [_bench.undecided("NP-04", f"this host could not ask: {why}")]
     found = _node_ports(look) + _local(look) + _health(look)
-    found += answers(_bench, look, LOAD_BALANCER, "LB-03", "load balancer from outside")
-    return [_with_ranges(look, finding) for finding in found] + _secure(look) + _spread(look)
+    return found + _load_balancer(look) + _secure(look) + _spread(look)
 
 
 def _why_nothing(look: Look) -> str:
@@ -93,7 +92,7 @@ def _local(look: Look) -> list[Finding]:
         for probe, found in pairs
         if found.answered
     ]
-    good = sum(not found.answered for _probe, found in (*pairs, *look.seen(NODE_PORT))) or len(look.seen(NODE_PORT))
+    good = len(pairs) - len(complaints) + len(look.seen(NODE_PORT))
     return _bench.verdict("NP-06", complaints, good, f"only nodes with an endpoint answer: {_answering(look)}")
 
 
@@ -130,14 +129,15 @@ def _misleading(look: Look, probe: Probe, found: Observation) -> Finding:
     )
 
 
-def _with_ranges(look: Look, finding: Finding) -> Finding:
-    """A load balancer that lets in some clients only may well not mean this host."""
+def _load_balancer(look: Look) -> list[Finding]:
+    """LB-03. One that lets in some clients only may well not mean this host."""
+    found = answers(_bench, look, LOAD_BALANCER, "LB-03", "load balancer from outside")
     body = look.facts.named("services", look.service.name, look.service.namespace) or {}
     ranges = (body.get("spec") or {}).get("loadBalancerSourceRanges")
-    if finding.id != "LB-03" or not finding.complains or not ranges:
-        return finding
+    if not ranges:
+        return found
     cause = f"it lets in clients of {short(ranges)} only (loadBalancerSourceRanges): is this host one of them?"
-    return replace(finding, cause=cause)
+    return [replace(one, cause=cause) if one.id == "LB-03" and one.complains else one for one in found]
 
 
 def _secure(look: Look) -> list[Finding]:
@@ -179,7 +179,7 @@ def _spread(look: Look) -> list[Finding]:
     service = look.service
     pairs = [(probe, found) for probe, found in look.seen(LOAD_BALANCER) if found.answered]
     telling = [pair for pair in pairs if pair[0].task["type"] == "http"]
-    if not is_balanced(service) or not pairs:
+    if not pairs:
         return []
     if service.external_local:
         why = "externalTrafficPolicy is Local: one client may be led to one node"

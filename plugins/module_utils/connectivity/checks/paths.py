@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ..look import ENDPOINTS, Look, Observation
+from ..look import ENDPOINTS, Look, Seen
+from ..plan_outside import LOAD_BALANCER, NODE_PORT
 from ..result import Finding, short
-from ..scope import Probe
 from .common import Bench, failure
 
-Seen = tuple[Probe, Observation]
+# The probes that ask the Service, whichever way, by their purpose.
+PURPOSES = ("direct", "cluster_ip", "name", "node_port", NODE_PORT, LOAD_BALANCER)
 
 HINTS = {
     "refused": "nothing listens there, or the Service has no endpoint for the port",
@@ -39,26 +40,30 @@ def relevant(look: Look, purpose: str) -> list[Seen]:
     return [(probe, found) for probe, found in pairs if not look.isolated(probe.vantage)]
 
 
+def by_target(pairs: t.Iterable[Seen]) -> dict[str, list[Seen]]:
+    """What was seen of each address or name, from all clients."""
+    found: dict[str, list[Seen]] = {}
+    for pair in pairs:
+        found.setdefault(pair[0].target, []).append(pair)
+    return found
+
+
 def answers(bench: Bench, look: Look, purpose: str, check_id: str, title: str) -> list[Finding]:
     """Every client gets an answer on this path, whatever it says."""
     pairs = relevant(look, purpose)
     if not pairs:
         changed = purpose == "direct" and look.seen(purpose)
         return [bench.undecided(check_id, "every endpoint changed while it was asked")] if changed else []
-    by_target: dict[str, list[Seen]] = {}
-    for probe, found in pairs:
-        by_target.setdefault(probe.target, []).append((probe, found))
-    bad = {target: seen for target, seen in by_target.items() if any(found.failures for _probe, found in seen)}
+    targets = by_target(pairs)
+    bad = {target: seen for target, seen in targets.items() if any(found.failures for _probe, found in seen)}
     good = sum(bool(found.answered) for _probe, found in pairs)
     complaints = [_broken(bench, look, check_id, title, target, seen) for target, seen in sorted(bad.items())]
-    unsure = [
-        target for target, seen in by_target.items() if target not in bad and not any(f.answered for _p, f in seen)
-    ]
+    unsure = [target for target, seen in targets.items() if target not in bad and not any(f.answered for _p, f in seen)]
     if unsure and not complaints:
-        detail = by_target[unsure[0]][0][1].detail
+        detail = targets[unsure[0]][0][1].detail
         return [bench.undecided(check_id, f"{title} {short(unsure)}: the probes came to no end ({detail})")]
     clients = len({probe.vantage for probe, _found in pairs})
-    message = f"{look.service.label} answers by {title} ({len(by_target)} address(es), {clients} client(s))"
+    message = f"{look.service.label} answers by {title} ({len(targets)} address(es), {clients} client(s))"
     return bench.verdict(check_id, complaints, good, message)
 
 

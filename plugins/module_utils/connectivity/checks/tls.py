@@ -28,16 +28,14 @@ from ...pki.certificates import (
     stamp,
 )
 from ...pki.errors import PkiError
-from .. import plan_outside
 from ..acceptance import CLIENTS, is_server, refusals
 from ..look import Look, Mounted, Observation
 from ..result import Finding, short
 from ..scope import Probe
 from ..snapshot import POD_TEMPLATE_HASH, Pod, family_of
 from .common import Bench
-from .paths import relevant
+from .paths import PURPOSES, relevant
 
-_PURPOSES = ("direct", "cluster_ip", "name", "node_port", plan_outside.NODE_PORT, plan_outside.LOAD_BALANCER)
 _VERSIONS = ("SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 # OpenSSL's verify codes (x509_vfy.h): time; no way to the bundle; name, purpose.
 _TIME = (9, 10)
@@ -103,7 +101,7 @@ def _sightings(look: Look) -> tuple[list[Sighting], list[tuple[str, str]]]:
     """What was served, and where something was served that is no certificate."""
     found, unreadable = [], {}
     decoded: dict[tuple[bytes, ...], Chain] = {}
-    asked = [pair for purpose in _PURPOSES for pair in relevant(look, purpose) if pair[0].task["type"] == "https"]
+    asked = [pair for purpose in PURPOSES for pair in relevant(look, purpose) if pair[0].task["type"] == "https"]
     for probe, observation in asked:
         for served in observation.value.get("served") or ():
             key = tuple(served["chain"])

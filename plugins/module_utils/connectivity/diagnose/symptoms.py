@@ -16,7 +16,8 @@ import typing as t
 from dataclasses import dataclass
 
 from ..checks.lookups import is_late
-from ..look import Look, Observation
+from ..checks.paths import PURPOSES
+from ..look import Look, Observation, Seen
 from ..plan_outside import LOAD_BALANCER, NODE_PORT
 from ..result import Finding
 from ..scope import Probe
@@ -77,8 +78,6 @@ _ENTRANCES: dict[str, tuple[str, ...]] = {
     NODE_PORT: ("proxy/{node}", "nodeport", "nodeport/{node}", "outside/{node}", "outside"),
     LOAD_BALANCER: ("loadbalancer", "outside"),
 }
-
-Seen = tuple[Probe, Observation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +201,7 @@ class Evidence:
         return [Symptom(finding, (), finding.message)]
 
     def _of_way(self, finding: Finding) -> list[Symptom]:
-        purposes = (
-            (WAYS[finding.id],) if WAYS[finding.id] else ("direct", "cluster_ip", "name", "node_port", *_ENTRANCES)
-        )
+        purposes = (WAYS[finding.id],) if WAYS[finding.id] else PURPOSES
         found = []
         for purpose in purposes:
             for probe, seen in self.look.seen(purpose):
