@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import time
 import typing as t
@@ -704,6 +705,23 @@ def _large_packets_lost(bed: Bed) -> None:
 def _upstream(bed: Bed) -> None:
     """No inject is needed: nothing leaves a test bed, so its DNS servers cannot ask anybody else."""
     bed.options["expect"] = {"resolves": ["api.example.com"]}
+
+
+@case("N6-hairpin", "hairpin/*", words="does not reach itself by the address of Service")
+def _hairpin(bed: Bed) -> None:
+    """What a service proxy does that does not know which addresses are those of pods: it masquerades nothing."""
+    pod = bed.pods()[0]
+    node, address = pod["spec"]["nodeName"], pod["status"]["podIP"]
+
+    def rules() -> list[str]:
+        known = docker("exec", node, "iptables-save", "-t", "nat").splitlines()
+        return [rule for rule in known if f"-s {address}/32" in rule and rule.endswith("-j KUBE-MARK-MASQ")]
+
+    bed.until(lambda: len(rules()) >= 2, "rules for both ports")
+    for rule in rules():
+        words = shlex.split(rule)[1:]
+        docker("exec", node, "iptables", "-t", "nat", "-D", *words)
+        bed.undo.append(partial(docker, "exec", node, "iptables", "-t", "nat", "-I", *words))
 
 
 def docker(*words: str) -> str:

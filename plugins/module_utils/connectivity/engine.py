@@ -20,21 +20,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ..kube.client import Cluster
-from ..kube.errors import (
-    ConnectionFailed,
-    Forbidden,
-    KubeError,
-    NotFound,
-    OptionError,
-    Unauthorized,
-    WaitTimeout,
-    cannot,
-)
-from ..kube.exec import ExecResult, execute
+from ..kube.errors import Forbidden, KubeError, OptionError, WaitTimeout, cannot
 from ..kube.kinds import ENDPOINT_SLICE, NAMESPACE, NODE, POD, SERVICE
 from ..kube.selector import labels_text
 from ..kube.watch import Interest, View
-from . import names, outside, probe
+from . import hairpin, inside, names, outside, probe
 from .checks import judge
 from .checks.dns import CACHE_SECONDS
 from .checks.environment import command, containers_to_read, parse
@@ -43,7 +33,7 @@ from .diagnose.causes import diagnose, missing_service
 from .diagnose.drift import state
 from .facts import Facts
 from .gather import gather
-from .look import DNS, ENDPOINTS, EnvironmentReading, Look, Mounted, Observation, Stored, observation
+from .look import DNS, ENDPOINTS, EnvironmentReading, Hairpin, Look, Mounted, Observation, Stored, observation
 from .plan import BUDGET, Plan, client_nodes, defaults, plan
 from .ports import web_ports
 from .question import OUTSIDE, Question
@@ -62,9 +52,7 @@ MOST_ROUNDS = 6
 # Looks after which new complaints beside sure ones are not waited for any more.
 MOST_FRESH_ROUNDS = 3
 
-_EXEC_TIMEOUT = 8.0
 _EXECS_AT_ONCE = 6
-_NO_SHELL = ('exec: "sh"', "executable file not found", "no such file or directory")
 
 
 def verify(cluster: Cluster, question: Question) -> Report:
@@ -292,10 +280,11 @@ class _Session:
             # The containers are read while the probes run, which happens in this thread: it gets the signals.
             readings = self._read_environment(before, pool)
             mounted = self._read_mounted(before, pool)
+            hairpins = self._try_hairpins(before, pool)
             facts = pool.submit(self._facts)
             beyond = pool.submit(self._ask_from_here, planned)
             outcomes = {**self._probe(planned), **beyond.result()}
-            environment = tuple(reading for future in readings if (reading := future.result()) is not None)
+            environment = _done(readings)
         after = self._snapshot()
         observations: dict[tuple[Vantage, str], Observation] = {
             (vantage, key): observation(item)
@@ -316,7 +305,8 @@ class _Session:
             lost=self._lost(planned, outcomes),
             environment=environment,
             stored=self._stored(),
-            mounted=tuple(found for future in mounted if (found := future.result()) is not None),
+            mounted=_done(mounted),
+            hairpins=_done(hairpins),
             facts=facts.result(),
         )
 
@@ -385,16 +375,14 @@ class _Session:
         return [pool.submit(self._read, found, container, words) for found, container in chosen]
 
     def _read(self, found: Pod, container: Container, words: Sequence[str]) -> EnvironmentReading | None:
-        try:
-            result = execute(self.cluster, found.namespace, found.name, container.name, words, timeout=_EXEC_TIMEOUT)
-        except NotFound:
-            return None  # The pod is gone: nothing to say about it.
-        except (Forbidden, Unauthorized):
-            why = cannot("create", "pods", found.namespace, "exec")
-            return EnvironmentReading(found, container.name, "skipped", detail=why)
-        except ConnectionFailed as error:
-            return EnvironmentReading(found, container.name, "undecided", detail=str(error))
-        return reading(found, container, result, self.service)
+        said = inside.run(self.cluster, found, container, words, "to read them with")
+        return None if said is None else reading(found, container, said, self.service)
+
+    def _try_hairpins(self, before: Snapshot, pool: ThreadPoolExecutor) -> list[Future[Hairpin | None]]:
+        if not self.question.causes or not self.question.ask:
+            return []
+        chosen = hairpin.to_try(before, self.question.max_pods)
+        return [pool.submit(hairpin.attempt, self.cluster, trial) for trial in chosen]
 
     def _read_mounted(self, before: Snapshot, pool: ThreadPoolExecutor) -> list[Future[Mounted | None]]:
         path = self.question.tls.mount_path
@@ -564,10 +552,18 @@ def settle(findings: Iterable[Finding], look: Look) -> float:
     return min(max(CACHE_SECONDS - age, SETTLE), CACHE_SECONDS)
 
 
-def reading(found: Pod, container: Container, result: ExecResult, service: Service) -> EnvironmentReading:
+_T = t.TypeVar("_T")
+
+
+def _done(futures: Iterable[Future[_T | None]]) -> tuple[_T, ...]:
+    """What came of them, without what was about pods that are gone."""
+    return tuple(result for future in futures if (result := future.result()) is not None)
+
+
+def reading(found: Pod, container: Container, said: inside.Heard, service: Service) -> EnvironmentReading:
     """What a container said about its variables."""
-    if result.verdict == "ok":
-        return EnvironmentReading(found, container.name, values=parse(result.stdout, service))
-    if result.exit_code in (126, 127) or any(phrase in result.detail for phrase in _NO_SHELL):
-        return EnvironmentReading(found, container.name, "skipped", detail="the image has no sh to read them with")
-    return EnvironmentReading(found, container.name, "undecided", detail=result.detail)
+    if said.result is None:
+        return EnvironmentReading(found, container.name, said.verdict, detail=said.detail)
+    if said.result.verdict != "ok":
+        return EnvironmentReading(found, container.name, inside.UNDECIDED, detail=said.result.detail)
+    return EnvironmentReading(found, container.name, values=parse(said.result.stdout, service))

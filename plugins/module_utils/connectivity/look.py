@@ -124,6 +124,31 @@ class Mounted:
 
 
 @dataclass(frozen=True, slots=True)
+class Hairpin:
+    """How one pod behind the Service fared that called itself by the Service's address.
+
+    Attributes:
+        verdict: `tried`; `skipped` (may not or cannot); `undecided` (tried, no answer).
+        detail: why nothing was tried.
+        target: address and port of the Service.
+        of: how many endpoints may answer there.
+        tries, answered: connections to the Service's address.
+        sure: whether so many connections lead to the pod itself for sure.
+        others: whether every other pod that was asked at its own address took the connection.
+    """
+
+    pod: Pod
+    verdict: str = "tried"
+    detail: str = ""
+    target: str = ""
+    of: int = 0
+    tries: int = 0
+    answered: int = 0
+    sure: bool = True
+    others: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """Everything that one round of judging rests on.
 
@@ -134,6 +159,7 @@ class Look:
         lost: clients that delivered nothing, and why.
         stored: the certificate that must be served, where that is asked for.
         mounted: what the pods have mounted, where that is asked for.
+        hairpins: whether pods reach themselves by the Service's address, where that is asked for.
         facts: the surroundings, where they were asked for.
     """
 
@@ -149,6 +175,7 @@ class Look:
     environment: tuple[EnvironmentReading, ...] = ()
     stored: Stored | None = None
     mounted: tuple[Mounted, ...] = ()
+    hairpins: tuple[Hairpin, ...] = ()
     facts: Facts = field(default_factory=Facts)
 
     @property

@@ -8,15 +8,14 @@
 from __future__ import annotations
 
 from ..kube.client import Cluster
-from ..kube.errors import ConnectionFailed, Forbidden, NotFound, Unauthorized, cannot, one_line
-from ..kube.exec import ExecResult, execute
+from ..kube.errors import one_line
 from ..pki.certificates import fingerprint, parse_chain
 from ..pki.errors import PkiError
+from . import inside
 from .look import Mounted
 from .snapshot import Container, Pod, Snapshot
 
 FILE = "tls.crt"
-_SECONDS = 8.0
 
 
 def to_read(snapshot: Snapshot, path: str, most: int) -> list[tuple[Pod, Container]]:
@@ -29,27 +28,18 @@ def to_read(snapshot: Snapshot, path: str, most: int) -> list[tuple[Pod, Contain
 
 def read(cluster: Cluster, pod: Pod, container: Container, path: str) -> Mounted | None:
     """What is mounted there; None when the pod is gone."""
-    words = ["cat", f"{path}/{FILE}"]
-    try:
-        result = execute(cluster, pod.namespace, pod.name, container.name, words, timeout=_SECONDS)
-    except NotFound:
-        return None
-    except (Forbidden, Unauthorized):
-        why = cannot("create", "pods", pod.namespace, "exec")
-        return Mounted(pod, container.name, verdict="skipped", detail=why)
-    except ConnectionFailed as error:
-        return Mounted(pod, container.name, verdict="undecided", detail=str(error))
-    return judge(pod, container.name, f"{path}/{FILE}", result)
+    file = f"{path}/{FILE}"
+    said = inside.run(cluster, pod, container, ["cat", file], "to read it with")
+    return None if said is None else judge(pod, container.name, file, said)
 
 
-def judge(pod: Pod, container: str, file: str, result: ExecResult) -> Mounted:
+def judge(pod: Pod, container: str, file: str, said: inside.Heard) -> Mounted:
     """What a container said."""
-    if result.exit_code in (126, 127) or "executable file not found" in result.detail:
-        return Mounted(pod, container, verdict="skipped", detail="the image has no cat to read it with")
-    if result.verdict == "unknown":
-        return Mounted(pod, container, verdict="undecided", detail=result.detail)
+    result = said.result
+    if result is None:
+        return Mounted(pod, container, verdict=said.verdict, detail=said.detail)
     try:
         return Mounted(pod, container, fingerprint(parse_chain(result.stdout.encode(), what=file)[0]))
     except PkiError as error:
-        said = result.stderr.strip().splitlines()
-        return Mounted(pod, container, verdict="unreadable", detail=one_line(said[0], 200) if said else str(error))
+        lines = result.stderr.strip().splitlines()
+        return Mounted(pod, container, verdict="unreadable", detail=one_line(lines[0], 200) if lines else str(error))

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import pytest
 
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import engine, names
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import engine, inside, names
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.look import DNS, ENDPOINTS
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import (
     FAIL,
@@ -145,7 +145,8 @@ def test_what_is_followed() -> None:
     ],
 )
 def test_reading(result: ExecResult, verdict: str, detail: str) -> None:
-    found = engine.reading(pod(1), pod(1).containers[0], result, service())
+    said = inside.heard(result, "sh", "to read them with")
+    found = engine.reading(pod(1), pod(1).containers[0], said, service())
     assert found.verdict == verdict
     assert found.detail.startswith(detail)
 

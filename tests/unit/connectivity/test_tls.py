@@ -29,6 +29,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity 
     agent,
     agent_tls,
     checks,
+    inside,
     mounted,
     probe,
 )
@@ -496,7 +497,7 @@ def test_the_container_that_mounts_it_is_read() -> None:
     ],
 )
 def test_what_a_container_says_of_its_file(result: ExecResult, verdict: str, detail: str) -> None:
-    found = mounted.judge(pod(1), "nginx", "/ssl/tls.crt", result)
+    found = mounted.judge(pod(1), "nginx", "/ssl/tls.crt", inside.heard(result, "cat", "to read it with"))
     assert (found.verdict, detail in found.detail) == (verdict, True)
     assert found.fingerprint == (SAME if verdict == "read" else "")
     assert "\n" not in found.detail

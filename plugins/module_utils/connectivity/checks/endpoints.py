@@ -31,6 +31,7 @@ from ..snapshot import (
     target_port,
     target_ports,
 )
+from . import hairpin
 from .backends import Identities, reaches_all
 from .common import Bench, failure, is_stuck, why_unprobed
 from .paths import HINTS, answers, by_target, called
@@ -50,6 +51,7 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
     ("EP-06", "The endpoints refer to living pods", "list pods, endpointslices"),
     ("WL-11", "The ready endpoints are spread over nodes", "list endpointslices"),
     ("EP-11", "Every endpoint answers at its own address", "create jobs (probe)"),
+    ("DP-07", "A pod reaches itself by the address of its Service", "create pods/exec"),
     ("DP-11", "Large packets arrive where small ones do", "create jobs (probe)"),
     ("EP-12", "The cluster IP reaches every endpoint", "create jobs (probe)"),
     ("SV-15", "Session affinity leads each client to one endpoint", "create jobs (probe)"),
@@ -384,7 +386,7 @@ def _probed(look: Look) -> list[Finding]:
     found = _answers_directly(look) + _large(look)
     if "http" not in look.question.layers:
         found += answers(_bench, look, "cluster_ip", "DP-03", "cluster IP")
-    return found + _behind_address(look)
+    return found + hairpin.check(_bench, look) + _behind_address(look)
 
 
 def _answers_directly(look: Look) -> list[Finding]:

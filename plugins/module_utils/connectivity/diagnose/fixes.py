@@ -177,6 +177,13 @@ def _upstream(_look: Look, _cause: Cause) -> Fix:
     )
 
 
+def _hairpin(_look: Look, _cause: Cause) -> Fix:
+    return Fix(
+        "let what a pod sends to itself come back to it: hairpinMode in the configuration of a bridge plugin, or "
+        "clusterCIDR (detectLocalMode) of kube-proxy, by which it knows what to masquerade"
+    )
+
+
 def _mtu(_look: Look, _cause: Cause) -> Fix:
     return Fix(
         "compare the MTU of the pods' interfaces (cat /sys/class/net/eth0/mtu) with that of the nodes and of tunnels "
@@ -195,5 +202,6 @@ _MAKERS: dict[str, t.Callable[[Look, Cause], Fix | None]] = {
     "access": _access,
     "outside": _outside,
     "mtu": _mtu,
+    "hairpin": _hairpin,
     "dns/upstream": _upstream,
 }
