@@ -39,8 +39,8 @@ Every check has an id that stays, and ends as `pass`, `fail`, `warn`, `skipped` 
 - `inconclusive`: looked at without a conclusion, for example because the probe itself failed.
 
 What is complained of was seen twice, while nothing that it rests on changed. `verify` judges the layers that its
-option `checks` names, `diagnose` judges all of them; the layers `node` and `outside` only with `node_level: true` and
-`outside: true`.
+option `checks` names, `diagnose` judges all of them; the layers `node`, `outside` and `api_proxy` only with the options
+`node_level: true`, `outside: true` and `api_proxy: true`.
 """
 
 WAIVERS = """## Waivers
@@ -88,7 +88,8 @@ RIGHTS = """# The rights that diagnose makes use of, and verify with all its che
 # Each namespace of expect.refused_from needs the Roles for clients, too.
 #
 # Roles named -api- are enough to judge without asking (probe: false). Roles named -probe- are needed besides, to ask
-# from pods. Nothing is done on nodes, and nothing is privileged; for node_level, see diagnose_node.yml."""
+# from pods. Nothing is done on nodes, and nothing is privileged; for node_level, see diagnose_node.yml, and for
+# api_proxy, see diagnose_api_proxy.yml."""
 
 
 def diagnose_rights() -> str:

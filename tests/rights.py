@@ -35,10 +35,11 @@ OPTIONAL = "causes"
 # A single run does not make use of all rights of these. Those of diagnose come from the code that asks.
 GENERATED = "diagnose"
 UNJUDGED = (GENERATED, "remediate")
-# No module, but a way to run one.
+# No modules, but ways to run one.
 NODE_LEVEL = "diagnose_node"
+API_PROXY = "diagnose_api_proxy"
 # Whose rights are needed besides its own.
-BESIDES = {"remediate": "diagnose", NODE_LEVEL: "diagnose"}
+BESIDES = {"remediate": "diagnose", NODE_LEVEL: "diagnose", API_PROXY: "diagnose"}
 sys.path.insert(0, str(ROOT / "tests/bench"))
 
 from counting_proxy import CountingProxy  # noqa: E402
@@ -123,7 +124,7 @@ def asked(method: str, target: str) -> set[Right]:
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 2:
         namespace, rest = rest[1], rest[2:]
-    resource = "/".join([rest[0], *rest[2:]])
+    resource = "/".join([rest[0], *rest[2:3]])  # what follows is for a pod that is asked by proxy
     query = parse_qs(parts.query)
     named = len(rest) > 1
     verbs = {

@@ -44,6 +44,15 @@ options:
       - Whether to start probe pods. Without them the API alone is judged, which takes no more than rights to read.
     type: bool
     default: true
+  api_proxy:
+    description:
+      - Whether the API server asks the pods, too, over HTTP or HTTPS, by the proxy for which it takes the right V(get)
+        on C(pods/proxy). That tells pods that answer from those that do not where no probe pod may be started. It sends
+        one C(GET) of O(expect.path) to each port of up to 20 pods.
+      - Names, cluster IPs, service proxies and certificates are not tried by it. Where it reaches no pod at all, as on
+        many managed clusters, nothing is concluded from that.
+    type: bool
+    default: false
   read_logs:
     description:
       - Of which containers to read the last lines of the log, to quote the one that tells most.
@@ -104,6 +113,13 @@ EXAMPLES = r"""
     name: my-nginx
     namespace: demo
     probe: false
+
+- name: The same, but let the API server ask the pods
+  plumbline.kubernetes.diagnose:
+    name: my-nginx
+    namespace: demo
+    probe: false
+    api_proxy: true
     fail_on: never
   register: verdict      # verdict.causes[0].title, verdict.causes[0].fix.kubectl
 """

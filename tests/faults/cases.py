@@ -724,6 +724,13 @@ def _hairpin(bed: Bed) -> None:
         bed.undo.append(partial(docker, "exec", node, "iptables", "-t", "nat", "-I", *words))
 
 
+@case("N7-target-port-by-api-proxy", "port/80", words="8081")
+def _target_port_by_api_proxy(bed: Bed) -> None:
+    """Where no probe pod may be started."""
+    _target_port_inside(bed)
+    bed.options = {"probe": False, "api_proxy": True}
+
+
 def docker(*words: str) -> str:
     """What is done to a node from outside."""
     return subprocess.run(["docker", *words], check=True, capture_output=True, timeout=60, text=True).stdout

@@ -24,7 +24,7 @@ from ..kube.errors import Forbidden, KubeError, OptionError, WaitTimeout, cannot
 from ..kube.kinds import ENDPOINT_SLICE, NAMESPACE, NODE, POD, SERVICE
 from ..kube.selector import labels_text
 from ..kube.watch import Interest, View
-from . import hairpin, inside, names, outside, probe
+from . import api_proxy, hairpin, inside, names, outside, probe
 from .checks import judge
 from .checks.dns import CACHE_SECONDS
 from .checks.environment import command, containers_to_read, parse
@@ -283,7 +283,8 @@ class _Session:
             hairpins = self._try_hairpins(before, pool)
             facts = pool.submit(self._facts)
             beyond = pool.submit(self._ask_from_here, planned)
-            outcomes = {**self._probe(planned), **beyond.result()}
+            proxied = pool.submit(self._ask_the_api_server, planned)
+            outcomes = {**self._probe(planned), **beyond.result(), **proxied.result()}
             environment = _done(readings)
         after = self._snapshot()
         observations: dict[tuple[Vantage, str], Observation] = {
@@ -341,6 +342,13 @@ class _Session:
             return {}
         options = probe.Options("", budget=BUDGET, defaults=defaults(self.question))
         return {planned.outside: outside.run(planned.tasks(planned.outside), options)}
+
+    def _ask_the_api_server(self, planned: Plan) -> dict[Vantage, probe.ProbeOutcome]:
+        here = planned.api_server
+        if here is None:
+            return {}
+        asked = [one for one in planned.probes if one.vantage == here]
+        return {here: api_proxy.run(self.cluster, asked, self.service.namespace)}
 
     def _insiders(self, planned: Plan) -> tuple[Vantage, ...]:
         """Those that look at nodes from inside, if we may start them: else nobody could follow the others, either."""

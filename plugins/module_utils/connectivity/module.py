@@ -16,7 +16,7 @@ from ..kube.module import Task
 from . import engine
 from .checks import IDS, control
 from .diagnose.drift import drift, recorded
-from .question import NODE, OUTSIDE, Question, question
+from .question import API_PROXY, NODE, OUTSIDE, Question, question
 from .result import SKIPPED, Report, check_dest, short, write
 from .waivers import expired, refuse_unknown
 
@@ -84,6 +84,8 @@ def would(asked: Question) -> str:
         parts.append(f"and look at these and the endpoints' nodes from pods in namespace {asked.node_namespace}")
     if OUTSIDE in asked.layers:
         parts.append("and ask NodePorts and load balancer from this host")
+    if API_PROXY in asked.layers:
+        parts.append("and let the API server ask the pods")
     if "environment" in asked.layers and asked.ask:
         parts.append(f"and read the Service's variables in the containers of up to {asked.max_pods} pods")
     return " ".join(parts) + "; check mode runs nothing"

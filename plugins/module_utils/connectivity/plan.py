@@ -11,11 +11,12 @@ import math
 import typing as t
 from dataclasses import dataclass, replace
 
+from .plan_api_proxy import api_proxy_probes
 from .plan_dns import further_probes, name_probes, record_probes
 from .plan_node import node_probes, node_vantage, places
 from .plan_outside import outside_probes
 from .ports import tcp_ports
-from .question import NODE, OUTSIDE, Question
+from .question import API_PROXY, NODE, OUTSIDE, Question
 from .reach import connections_per_client, reachable, ready_or_serving
 from .requests import AFFINITY_CONNECTIONS, ask, request
 from .scope import EXCHANGE, Probe, Scope, Stranger, Task, Vantage, stranger_label
@@ -52,6 +53,7 @@ class Plan:
         strangers: further clients, which must get no answer.
         insiders: no clients, but pods that look at nodes from inside.
         outside: the host of the task, where it is a client too.
+        api_server: the API server, where it is one.
     """
 
     probes: tuple[Probe, ...] = ()
@@ -59,6 +61,7 @@ class Plan:
     strangers: tuple[Stranger, ...] = ()
     insiders: tuple[Vantage, ...] = ()
     outside: Vantage | None = None
+    api_server: Vantage | None = None
 
     def tasks(self, vantage: Vantage) -> list[Task]:
         """What the agent of this client gets."""
@@ -71,8 +74,14 @@ def plan(question: Question, snapshot: Snapshot, clients: t.Sequence[Node]) -> P
         return Plan()
     scope = Scope(question, snapshot, snapshot.service, tuple(clients))
     beyond = outside_probes(scope) if OUTSIDE in question.layers else []
+    proxied = api_proxy_probes(scope) if API_PROXY in question.layers else []
     found = _inside(scope) if question.probes else Plan()
-    return replace(found, probes=(*found.probes, *beyond), outside=beyond[0].vantage if beyond else None)
+    return replace(
+        found,
+        probes=(*found.probes, *beyond, *proxied),
+        outside=beyond[0].vantage if beyond else None,
+        api_server=proxied[0].vantage if proxied else None,
+    )
 
 
 def _inside(scope: Scope) -> Plan:

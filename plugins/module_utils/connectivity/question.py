@@ -20,6 +20,8 @@ SURROUNDINGS = ("workload", "service", "policy", "client", "infrastructure")
 NODE = "node"
 # What is judged from the host that the task runs on, where that is asked for.
 OUTSIDE = "outside"
+# What is judged by what the API server is answered, where that is asked for.
+API_PROXY = "api_proxy"
 
 # Kinds of the clients' own workload.
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
@@ -87,6 +89,7 @@ HTTP_OPTIONS: dict[str, dict[str, t.Any]] = {
 # Further options of `diagnose`.
 DIAGNOSE_OPTIONS: dict[str, dict[str, t.Any]] = {
     "probe": {"type": "bool", "default": True},
+    "api_proxy": {"type": "bool", "default": False},
     "read_logs": {"type": "str", "choices": ["none", "dns", "all"], "default": "dns"},
     "baseline": {"type": "path"},
     "node_level": {"type": "bool", "default": False},
@@ -202,7 +205,7 @@ class Question:
         causes: whether to say what is the cause of what; takes some further probes.
         node_namespace: where the pods run that look at nodes from inside; layer `node` asks for them.
 
-    Layer `outside` lets the host of the task be a client too.
+    Layer `outside` lets the host of the task be a client too, and layer `api_proxy` the API server.
     """
 
     namespace: str
@@ -229,7 +232,8 @@ class Question:
     @property
     def probes(self) -> bool:
         """Whether answering needs probe pods."""
-        return self.ask and any(layer not in ("environment", OUTSIDE, *SURROUNDINGS) for layer in self.layers)
+        without = ("environment", OUTSIDE, API_PROXY, *SURROUNDINGS)
+        return self.ask and any(layer not in without for layer in self.layers)
 
     @property
     def surroundings(self) -> bool:
@@ -248,6 +252,7 @@ def question(params: t.Mapping[str, t.Any], layers: t.Sequence[str], *, causes: 
         if params[option] < 1:
             raise OptionError(f"{option}: {params[option]} given, at least 1 expected")
     inside = bool(params.get("node_level"))
+    further = {NODE: inside, OUTSIDE: bool(params.get("outside")), API_PROXY: bool(params.get("api_proxy"))}
     if inside and not params["probe"]:
         raise OptionError("node_level: nodes are looked at from pods, and probe: false given")
     if not expect["path"].startswith("/"):
@@ -263,7 +268,7 @@ def question(params: t.Mapping[str, t.Any], layers: t.Sequence[str], *, causes: 
             image_pull_policy=client["image_pull_policy"],
             image_pull_secrets=tuple(client["image_pull_secrets"]),
         ),
-        layers=_layers(layers, {NODE: inside, OUTSIDE: bool(params.get("outside"))}),
+        layers=_layers(layers, further),
         nodes=tuple(dict.fromkeys(params["nodes"] or ())),
         max_nodes=params["max_nodes"],
         other_namespace=params["other_namespace"] or "",

@@ -45,8 +45,9 @@ from .options import resolve
 MANAGER = "plumbline"
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0
-# The API server passes a request for a log on to the kubelet, and waits for one that is dead.
+# The API server passes a request for a log on to the kubelet, and one for a pod to that, and waits for who is dead.
 LOG_TIMEOUT = 5.0
+POD_TIMEOUT = 5.0
 ATTEMPTS = 4
 LONGEST_PAUSE = 5.0
 PAGE = 500
@@ -83,6 +84,15 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
+class Reply:
+    """What a pod, or the API server in its place, answered; names of headers are in lower case."""
+
+    status: int
+    headers: t.Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class _Request:
     verb: str
     method: str
@@ -95,10 +105,11 @@ class _Request:
     content_type: str = "application/json"
     accept: str = "application/json"
     timeout: float = READ_TIMEOUT
+    tail: str = ""
 
     @property
     def url(self) -> str:
-        path = self.kind.path(self.namespace, self.name, self.subresource)
+        path = self.kind.path(self.namespace, self.name, self.subresource) + self.tail
         return f"{path}?{urlencode(self.query)}" if self.query else path
 
     @property
@@ -280,6 +291,38 @@ class Cluster:
             raise self._unreachable(request, error) from error
         finally:
             response.close()
+
+    def ask_pod(
+        self, namespace: str, pod: str, port: int, path: str, *, secure: bool, limit_bytes: int = 20_000
+    ) -> Reply:
+        """GET `path` of a pod through the API server, once; any status is an answer.
+
+        Args:
+            secure: whether the API server speaks TLS with the pod; it does not verify the certificate.
+            limit_bytes: how much of the body to read.
+
+        Raises:
+            ConnectionFailed: there was no answer in time.
+        """
+        name = f"{'https' if secure else 'http'}:{pod}:{port}"
+        request = _Request("get", "GET", POD, namespace, name, "proxy", accept="*/*", timeout=POD_TIMEOUT, tail=path)
+        deadline = time.monotonic() + POD_TIMEOUT
+        try:
+            response = self._once(request, stream=True)
+        except urllib3.exceptions.HTTPError as error:
+            raise self._unreachable(request, error) from error
+        body = bytearray()
+        try:
+            # Byte by byte: larger pieces are waited for as long as somebody sends a byte now and then.
+            for piece in response.stream(1):
+                body += piece
+                if len(body) >= limit_bytes or time.monotonic() > deadline:
+                    break
+        except urllib3.exceptions.HTTPError as error:
+            raise self._unreachable(request, error) from error
+        finally:
+            response.close()
+        return Reply(response.status, {key.lower(): value for key, value in response.headers.items()}, bytes(body))
 
     def may(
         self, verb: str, resource: str, namespace: str | None = None, *, group: str = "", subresource: str = ""

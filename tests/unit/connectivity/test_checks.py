@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import checks
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.look import ENDPOINTS, Look, Observation
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import (
+    API_PROXY,
     LAYERS,
     NODE,
     OUTSIDE,
@@ -73,7 +74,8 @@ def test_every_layer_of_the_folder_is_listed() -> None:
     helpers |= {"exposure", "cluster_dns", "hairpin", "lookups", "refused", "tls"}  # parts of other layers
     helpers |= {"advice", "containers", "pods", "readiness", "rollouts", "sources", "wording"}  # of workload
     assert {path.stem for path in folder.glob("*.py")} - helpers == {layer.NAME for layer in checks.LAYERS}
-    assert {layer.NAME for layer in checks.LAYERS} <= {*LAYERS, *SURROUNDINGS, NODE, OUTSIDE, *checks.ALWAYS}
+    known = {*LAYERS, *SURROUNDINGS, NODE, OUTSIDE, API_PROXY, *checks.ALWAYS}
+    assert {layer.NAME for layer in checks.LAYERS} <= known
 
 
 # ----- healthy means silent

@@ -130,22 +130,22 @@ WAYS: dict[str, dict[str, t.Any]] = {
     "in a loop": {"loop": ["web"]},
     "for another host": {"delegate_to": "localhost"},
     "with another environment": {"environment": {"COLOUR": "red"}},
-    "by another name of Python": {"vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}3"}},
+    "by another name of Python": {"vars": {"ansible_python_interpreter": "{{ lookup('env', 'OTHER') }}"}},
     "in the background": {"async": 30, "poll": 1},
 }
 
 
 def test_a_process_of_its_own_is_taken_where_it_makes_a_difference(api: FakeApi, tmp_path: Path) -> None:
-    other = Path(f"{sys.executable}3")
-    made = not other.exists()
-    if made:
-        other.symlink_to(sys.executable)
+    # Beside the program itself, where its virtual environment is found.
+    other = Path(sys.executable).with_name(f"python-{os.getpid()}")
+    other.symlink_to(sys.executable)
     task = {"plumbline.kubernetes.service_info": {"name": "web"}, "register": "found", "failed_when": "found.exists"}
     play = [{**PLAY[0], "tasks": [{"name": name, **task, **way} for name, way in WAYS.items()]}]
     (tmp_path / "play.yml").write_text(json.dumps(play))
     environment = {
         **os.environ,
         "API": api.url,
+        "OTHER": str(other),
         "ANSIBLE_COLLECTIONS_PATH": str(Path(__file__).resolve().parents[3] / ".venv/collections"),
         "ANSIBLE_LOCAL_TEMP": str(tmp_path / "local"),
         "ANSIBLE_REMOTE_TEMP": str(tmp_path / "remote"),
@@ -161,8 +161,7 @@ def test_a_process_of_its_own_is_taken_where_it_makes_a_difference(api: FakeApi,
             check=False,
         )
     finally:
-        if made:
-            other.unlink()
+        other.unlink()
     assert done.returncode == 0, done.stdout + done.stderr
     apart = {part.partition("]")[0]: "Using module file" in part for part in done.stdout.split("\nTASK [")[1:]}
     assert apart == {

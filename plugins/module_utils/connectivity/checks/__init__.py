@@ -12,6 +12,7 @@ import types
 from ..look import Look
 from ..result import Finding
 from . import (
+    api_proxy,
     client,
     control,
     dns,
@@ -41,6 +42,7 @@ LAYERS: tuple[types.ModuleType, ...] = (
     dns,
     http,
     outside,
+    api_proxy,
 )
 ALWAYS = (control.NAME,)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import plan_outside
+from .. import plan_api_proxy, plan_outside
 from ..look import ENDPOINTS, Look, Observation
 from ..ports import web_ports
 from ..result import Finding
@@ -55,11 +55,12 @@ _PATHS = (
     ("name", "DP-04", "name"),
     ("node_port", "NP-02", "NodePort"),
 )
-# Where content is compared, beside these: the ways from outside, which have a layer of their own.
+# Where content is compared, beside these: ways that have a layer of their own.
 _TOLD = (
     *_PATHS,
     (plan_outside.NODE_PORT, "NP-04", "NodePort from outside"),
     (plan_outside.LOAD_BALANCER, "LB-03", "load balancer from outside"),
+    (plan_api_proxy.API_PROXY, "DP-12", "the API server's proxy"),
 )
 
 
@@ -70,7 +71,7 @@ def check(look: Look) -> list[Finding]:
         return [_bench.skipped("DP-03", f"{service.label} is an ExternalName: it is not asked from here")]
     why = why_unprobed(look) or look.after.why_missing("endpointslices")
     found = [_bench.skipped("DP-03", f"the Service was not asked: {why}")] if why else _ways(look)
-    if why and look.plan.outside is None:
+    if why and look.plan.outside is None and look.plan.api_server is None:
         return found
     plain, secure = web_ports(service, look.question.expect.http_ports, look.question.tls.ports)
     if not plain and not secure:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import typing as t
 
 from ..look import ENDPOINTS, Look, Seen
+from ..plan_api_proxy import API_PROXY
 from ..plan_outside import LOAD_BALANCER, NODE_PORT
 from ..result import Finding, short
 from .common import Bench, failure
@@ -35,7 +36,7 @@ def relevant(look: Look, purpose: str) -> list[Seen]:
     pairs = [
         (probe, found) for probe, found in look.seen(purpose) if probe.endpoint is None or look.stable(probe.endpoint)
     ]
-    if purpose == "direct":
+    if purpose in ("direct", API_PROXY):
         return pairs
     return [(probe, found) for probe, found in pairs if not look.isolated(probe.vantage)]
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from ..checks.lookups import is_late
 from ..checks.paths import PURPOSES
 from ..look import Look, Observation, Seen
+from ..plan_api_proxy import API_PROXY
 from ..plan_outside import LOAD_BALANCER, NODE_PORT
 from ..result import Finding
 from ..scope import Probe
@@ -63,6 +64,7 @@ STATED: dict[str, str] = {
 WAYS: dict[str, str] = {
     "EP-11": "direct",
     "DP-01": "direct",
+    "DP-12": API_PROXY,
     "TL-11": "",
     "DP-03": "cluster_ip",
     "DP-04": "name",
@@ -132,7 +134,17 @@ class Evidence:
     def _acquitted(self) -> frozenset[str]:
         look = self.look
         good = {"endpoints"} if any(endpoint.ready for endpoint in look.after.endpoints) else set()
-        for purpose in ("direct", "unready", "cluster_ip", "node_port", NODE_PORT, LOAD_BALANCER, "dns", "resolve"):
+        for purpose in (
+            "direct",
+            API_PROXY,
+            "unready",
+            "cluster_ip",
+            "node_port",
+            NODE_PORT,
+            LOAD_BALANCER,
+            "dns",
+            "resolve",
+        ):
             for probe, found in look.seen(purpose):
                 # A lookup that was late fails who waits less.
                 if found.ok and not (purpose == "resolve" and is_late(look, probe.vantage, found)):
@@ -164,7 +176,7 @@ class Evidence:
         if probe.port:
             way.append(f"port/{probe.port.port}")
         if endpoint.node and endpoint.node != probe.vantage.node:
-            way += [f"network/{endpoint.node}", f"network/{probe.vantage.node}"]
+            way += [f"network/{node}" for node in (endpoint.node, probe.vantage.node) if node]
         return way
 
     # ----- what does not
@@ -225,7 +237,7 @@ class Evidence:
         return tuple(dict.fromkeys(one for one in suspects if one not in self.good or one in self.stated))
 
     def _suspects(self, probe: Probe, seen: Observation) -> list[str]:
-        if probe.purpose == "direct" and probe.endpoint:
+        if probe.purpose in ("direct", API_PROXY) and probe.endpoint:
             return self._direct(probe, seen, probe.endpoint)
         if probe.purpose == "name" and "name" in seen.failures:
             return [f"resolver/{probe.vantage.node}", "dns", "dns/servers", "dns/service"]
@@ -235,7 +247,8 @@ class Evidence:
 
     def _direct(self, probe: Probe, seen: Observation, endpoint: Endpoint) -> list[str]:
         way = self._way(probe, endpoint)
-        between = [f"between/{probe.vantage.node}/{endpoint.node}"] if endpoint.node != probe.vantage.node else []
+        near = probe.vantage.node in ("", endpoint.node)
+        between = [] if near else [f"between/{probe.vantage.node}/{endpoint.node}"]
         if "timeout" in seen.failures or "unreachable" in seen.failures:
             # Lost packets: the road before the house.
             return [*way[2:], *between, f"node/{endpoint.node}", *way[1::-1]]
