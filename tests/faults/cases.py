@@ -326,6 +326,49 @@ def _no_way_to_one_node(bed: Bed) -> None:
     shut(bed, bed.pods()[0]["spec"]["nodeName"])
 
 
+@case("N8-affinity-lost", "proxy/*", words="to several endpoints")
+def _affinity_lost(bed: Bed) -> None:
+    bed.undo.append(lambda: bed.change(kinds.SERVICE, NAME, {"spec": {"sessionAffinity": "None"}}))
+    bed.change(kinds.SERVICE, NAME, {"spec": {"sessionAffinity": "ClientIP"}})
+    without_rules(bed, bed.pods()[0]["spec"]["nodeName"], "--rcheck", 4)
+
+
+@case("N9-health-check-shut", "nodeport/health", words="has an endpoint of .*, and does not say so")
+def _health_check_shut(bed: Bed) -> None:
+    bed.change(kinds.SERVICE, NAME, {"spec": {"type": "LoadBalancer", "externalTrafficPolicy": "Local"}})
+    bed.until(lambda: load_balancer_addresses(live(bed)), "an address")
+    shut_ports(bed, bed.pods()[0]["spec"]["nodeName"], str(live(bed)["spec"]["healthCheckNodePort"]))
+
+
+@case("N10-answers-without-endpoint", "nodeport/local", words="has no endpoint of .*, but answers from outside")
+def _answers_without_endpoint(bed: Bed) -> None:
+    """Something else listens at the port: here a rule that passes connections on, as another proxy would."""
+    bed.change(kinds.SERVICE, NAME, {"spec": {"type": "NodePort", "externalTrafficPolicy": "Local"}})
+    number = live(bed)["spec"]["ports"][0]["nodePort"]
+    hosts = {pod["spec"]["nodeName"] for pod in bed.pods()}
+    names = {node["metadata"]["name"] for node in bed.cluster.list(kinds.NODE).items}
+    node, address = min(names - hosts), bed.pods()[0]["status"]["podIP"]
+    for rule in (
+        f"PREROUTING -s {gateway(node)} -p tcp --dport {number} -j DNAT --to-destination {address}:8080",
+        f"POSTROUTING -s {gateway(node)} -d {address} -p tcp --dport 8080 -j MASQUERADE",
+    ):
+        docker("exec", node, "iptables", "-t", "nat", "-I", *rule.split())
+        bed.undo.append(partial(docker, "exec", node, "iptables", "-t", "nat", "-D", *rule.split()))
+    bed.options["outside"] = True
+
+
+@case("N11-balancer-misses-an-endpoint", "proxy/*", words="does not pass connections|does not reach")
+def _balancer_misses(bed: Bed) -> None:
+    """On whichever node the load balancer leads to."""
+    before = {"type": "ClusterIP"}
+    bed.undo.append(lambda: bed.change(kinds.SERVICE, NAME, {"spec": before}))
+    bed.change(kinds.SERVICE, NAME, {"spec": {"type": "LoadBalancer"}})
+    bed.until(lambda: load_balancer_addresses(live(bed)), "an address")
+    for node in bed.cluster.list(kinds.NODE).items:
+        without_rules(bed, node["metadata"]["name"], "--probability", 2)
+    bed.options["outside"] = True
+
+
 def live(bed: Bed) -> dict[str, t.Any]:
     """The Service as it is now."""
     return bed.cluster.get(kinds.SERVICE, NAME, bed.namespace) or {}
@@ -336,11 +379,42 @@ def shut(bed: Bed, *nodes: str) -> None:
     bed.change(kinds.SERVICE, NAME, {"spec": {"type": "NodePort"}})
     ports = ",".join(str(port["nodePort"]) for port in live(bed)["spec"]["ports"])
     for node in nodes:
-        ours = docker("inspect", node, "--format", "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}").strip()
-        rule = f"PREROUTING -s {ours} -p tcp -m multiport --dports {ports} -j DROP".split()
-        docker("exec", node, "iptables", "-t", "raw", "-I", *rule)
-        bed.undo.append(partial(docker, "exec", node, "iptables", "-t", "raw", "-D", *rule))
+        shut_ports(bed, node, ports)
+
+
+def shut_ports(bed: Bed, node: str, ports: str) -> None:
+    """Drop what comes from outside for these ports of a node."""
+    rule = f"PREROUTING -s {gateway(node)} -p tcp -m multiport --dports {ports} -j DROP".split()
+    docker("exec", node, "iptables", "-t", "raw", "-I", *rule)
+    bed.undo.append(partial(docker, "exec", node, "iptables", "-t", "raw", "-D", *rule))
     bed.options["outside"] = True
+
+
+def gateway(node: str) -> str:
+    """The address by which a node sees the host."""
+    return docker("inspect", node, "--format", "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}").strip()
+
+
+def without_rules(bed: Bed, node: str, words: str, count: int) -> None:
+    """Take those rules of the Service's own chains away, once they are there; its service proxy does not look."""
+
+    def rules() -> list[tuple[str, int]]:
+        """Chain and number of each: not every rule can be named by what it says."""
+        places: dict[str, int] = {}
+        found = []
+        for rule in docker("exec", node, "iptables-save", "-t", "nat").splitlines():
+            if rule.startswith("-A KUBE-SVC"):
+                chain = rule.split()[1]
+                places[chain] = places.get(chain, 0) + 1
+                if f'"{bed.namespace}/{NAME}:' in rule and words in rule:
+                    found.append((chain, places[chain]))
+        return found
+
+    bed.until(lambda: len(rules()) == count, f"rules on {node}")
+    bed.undo.append(lambda: bed.recreate(kinds.SERVICE, bed.service()))
+    bed.anew = True
+    for chain, number in reversed(rules()):
+        docker("exec", node, "iptables", "-t", "nat", "-D", chain, str(number))
 
 
 # ----- policies

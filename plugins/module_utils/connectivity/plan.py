@@ -18,7 +18,7 @@ from .plan_outside import outside_probes
 from .ports import tcp_ports
 from .question import API_PROXY, NODE, OUTSIDE, Question
 from .reach import connections_per_client, reachable, ready_or_serving
-from .requests import AFFINITY_CONNECTIONS, ask, request
+from .requests import AFFINITY_CONNECTIONS, FEW_CONNECTIONS, ask, request
 from .scope import EXCHANGE, Probe, Scope, Stranger, Task, Vantage, stranger_label
 from .snapshot import (
     Endpoint,
@@ -245,9 +245,9 @@ def cluster_ip_probes(scope: Scope, vantage: Vantage, node: Node) -> list[Probe]
             if not reach:
                 continue  # Nothing can answer: that is for the checks of the endpoints to say.
             alike = sum(set(reachable(service, behind, other)) == set(reach) for other in scope.clients)
-            # Where plain HTTP tells who is behind the address, TLS need not be spoken so often.
-            few = service.session_affinity or (scope.http and port in scope.https)
-            repeat = AFFINITY_CONNECTIONS if few else connections_per_client(len(reach), alike)
+            repeat = AFFINITY_CONNECTIONS if service.session_affinity else connections_per_client(len(reach), alike)
+            if scope.http and port in scope.https:  # plain HTTP tells who is behind the address
+                repeat = FEW_CONNECTIONS
             target = host_port(address, port.port)
             task = ask(scope, vantage, port, port.port, repeat, address=address)
             probes.append(Probe("cluster_ip", vantage, f"cluster-ip/{target}", task, target, port, reach=reach))

@@ -11,7 +11,7 @@ import ipaddress
 
 from .ports import tcp_ports
 from .reach import connections_per_client, reachable, ready_or_serving
-from .requests import AFFINITY_CONNECTIONS, ask, request
+from .requests import FEW_CONNECTIONS, ask, request
 from .scope import EXCHANGE, Probe, Scope, Vantage
 from .snapshot import Node, family_of, host_port
 
@@ -86,7 +86,7 @@ def _at_load_balancer(scope: Scope) -> list[Probe]:
                 continue
             # Session affinity and the policy Local leave one client few endpoints; TLS need not be spoken so often.
             few = service.session_affinity or service.external_local or (scope.http and port in scope.https)
-            repeat = AFFINITY_CONNECTIONS if few else connections_per_client(len(reach), 1)
+            repeat = FEW_CONNECTIONS if few else connections_per_client(len(reach), 1)
             where = {"address": address} if bare else {"name": address}
             task = ask(scope, here, port, port.port, repeat, **where)
             target = host_port(address, port.port) if bare else f"{address}:{port.port}"

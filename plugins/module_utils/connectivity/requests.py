@@ -11,7 +11,10 @@ from .scope import EXCHANGE, TLS_EXCHANGE, Scope, Task, Vantage
 from .snapshot import ServicePort
 
 # Connections to an address that leads one client to few endpoints anyway.
-AFFINITY_CONNECTIONS = 3
+# Connections where seeing every endpoint is not the point, and where all of them must lead to the same one: without
+# session affinity, two endpoints would be missed by so many less than once in a hundred times.
+FEW_CONNECTIONS = 3
+AFFINITY_CONNECTIONS = 8
 
 
 def ask(scope: Scope, vantage: Vantage, port: ServicePort, number: int, repeat: int = 1, **where: str) -> Task:
