@@ -347,14 +347,29 @@ def _answers_without_endpoint(bed: Bed) -> None:
     number = live(bed)["spec"]["ports"][0]["nodePort"]
     hosts = {pod["spec"]["nodeName"] for pod in bed.pods()}
     names = {node["metadata"]["name"] for node in bed.cluster.list(kinds.NODE).items}
-    node, address = min(names - hosts), bed.pods()[0]["status"]["podIP"]
-    for rule in (
-        f"PREROUTING -s {gateway(node)} -p tcp --dport {number} -j DNAT --to-destination {address}:8080",
-        f"POSTROUTING -s {gateway(node)} -d {address} -p tcp --dport 8080 -j MASQUERADE",
-    ):
-        docker("exec", node, "iptables", "-t", "nat", "-I", *rule.split())
-        bed.undo.append(partial(docker, "exec", node, "iptables", "-t", "nat", "-D", *rule.split()))
-    bed.options["outside"] = True
+    divert(bed, min(names - hosts), number, f"{bed.pods()[0]['status']['podIP']}:8080")
+
+
+@case("N12-tls-ended-on-the-way", "outside", words="from outside, clients refuse the certificate")
+def _tls_ended_on_the_way(bed: Bed) -> None:
+    """A proxy before the cluster that shows a certificate of its own."""
+    known, bed.authority = bed.authority, bed.new_authority()
+    pair = bed.leaf()
+    bed.authority = known
+    bed.extra(kinds.SECRET, bed.secret(pair, "other"))
+    spec = bed.deployment()["spec"]["template"]["spec"]
+    spec["volumes"][1]["secret"]["secretName"] = "other"
+    bed.extra(kinds.POD, bed.meta("Pod", "between", spec=spec))
+    bed.change(kinds.SERVICE, NAME, {"spec": {"type": "NodePort"}})
+
+    def address() -> str:
+        status = (bed.cluster.get(kinds.POD, "between", bed.namespace) or {}).get("status") or {}
+        ready = any(item["type"] == "Ready" and item["status"] == "True" for item in status.get("conditions") or [])
+        return str(status["podIP"]) if ready else ""
+
+    bed.until(address, "the pod between")
+    for node in bed.cluster.list(kinds.NODE).items:
+        divert(bed, node["metadata"]["name"], live(bed)["spec"]["ports"][1]["nodePort"], f"{address()}:8443")
 
 
 @case("N11-balancer-misses-an-endpoint", "proxy/*", words="does not pass connections|does not reach")
@@ -387,6 +402,18 @@ def shut_ports(bed: Bed, node: str, ports: str) -> None:
     rule = f"PREROUTING -s {gateway(node)} -p tcp -m multiport --dports {ports} -j DROP".split()
     docker("exec", node, "iptables", "-t", "raw", "-I", *rule)
     bed.undo.append(partial(docker, "exec", node, "iptables", "-t", "raw", "-D", *rule))
+    bed.options["outside"] = True
+
+
+def divert(bed: Bed, node: str, number: int, to: str) -> None:
+    """Lead what comes from outside to a port of a node elsewhere."""
+    address, _colon, port = to.partition(":")
+    for rule in (
+        f"PREROUTING -s {gateway(node)} -p tcp --dport {number} -j DNAT --to-destination {to}",
+        f"POSTROUTING -s {gateway(node)} -d {address} -p tcp --dport {port} -j MASQUERADE",
+    ):
+        docker("exec", node, "iptables", "-t", "nat", "-I", *rule.split())
+        bed.undo.append(partial(docker, "exec", node, "iptables", "-t", "nat", "-D", *rule.split()))
     bed.options["outside"] = True
 
 
