@@ -240,6 +240,13 @@ options:
           - The name that clients verify. By default the one that they connect to, which is the Service's name for
             clients in its namespace, and V(name.namespace) for others.
         type: str
+      names:
+        description:
+          - Further names and IP addresses that the certificate must be for, such as those by which clients outside of
+            the cluster reach the load balancer. A name that a wildcard of the certificate covers will do.
+        type: list
+        elements: str
+        default: []
       secret:
         description:
           - A Secret in the Service's namespace. Every pod must serve its certificate.

@@ -68,6 +68,7 @@ _TLS: dict[str, dict[str, t.Any]] = {
     "bundle": {"type": "str"},
     "bundle_config_map": {"type": "str"},
     "server_name": {"type": "str"},
+    "names": {"type": "list", "elements": "str", "default": []},
     "secret": {"type": "str", "no_log": False},
     "mount_path": {"type": "str"},
     "minimum_days": {"type": "int", "default": 14},
@@ -168,6 +169,7 @@ class Tls:
         bundle: PEM text of the CA certificates that clients trust; empty where none is given.
         bundle_config_map: the ConfigMap to read it from.
         server_name: the name that clients verify; empty for the one that they connect to.
+        names: further names and addresses that the certificate must be for.
         secret: the Secret whose certificate must be the one that is served.
         mount_path: where pods have that Secret mounted, to compare what is in the file; empty to leave that out.
         minimum_days: how long it must still be valid.
@@ -178,6 +180,7 @@ class Tls:
     bundle: str = ""
     bundle_config_map: str = ""
     server_name: str = ""
+    names: tuple[str, ...] = ()
     secret: str = ""
     mount_path: str = ""
     minimum_days: int = 14
@@ -350,6 +353,7 @@ def _tls(given: t.Mapping[str, t.Any]) -> Tls:
         bundle=given["bundle"] or "",
         bundle_config_map=given["bundle_config_map"] or "",
         server_name=(given["server_name"] or "").rstrip("."),
+        names=tuple(dict.fromkeys(name.rstrip(".") for name in given["names"])),
         secret=given["secret"] or "",
         mount_path=mount_path.rstrip("/"),
         minimum_days=given["minimum_days"],

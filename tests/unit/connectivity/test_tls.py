@@ -287,6 +287,10 @@ FAULTS: dict[str, tuple[Pod, Tls, str, str, str]] = {
         Pod(make(by=ROOT, names=["api.demo"])), TRUST, "TL-07", FAIL,
         "is for other names (observed api.demo; expected web)",
     ),
+    "for not all names": (
+        Pod(GOOD), replace(TRUST, names=("web.demo", "shop.example.com", "192.0.2.1")), "TL-07", FAIL,
+        "lacks names that it must be for (observed web, web.demo; expected shop.example.com, 192.0.2.1",
+    ),
     "for another name than asked for": (
         Pod(GOOD), replace(TRUST, server_name="shop.example.com"), "TL-07", FAIL, "expected shop.example.com",
     ),

@@ -172,7 +172,13 @@ class _Port:
         return self.look.service.label, subjects
 
     def _wrong(self, one: Sighting) -> list[Problem]:
-        found = self._time(one) + _name(one) + _purpose(one) + self._protocol(one) + self._trust(one)
+        found = (
+            self._time(one)
+            + _name(one, self.look.question.tls.names)
+            + _purpose(one)
+            + self._protocol(one)
+            + self._trust(one)
+        )
         explained = one.code in (0, _NOTHING_TO_VERIFY_WITH, _NO_AGREEMENT) or any(not p.warning for p in found)
         if not explained:
             found.append(
@@ -394,21 +400,24 @@ def _rank(item: tuple[tuple[str, str, str], list[tuple[Sighting, Problem]]]) -> 
     return pairs[0][1].warning, -len(pairs), key
 
 
-def _name(one: Sighting) -> list[Problem]:
+def _name(one: Sighting, further: t.Sequence[str]) -> list[Problem]:
     leaf, wanted = one.chain[0], str(one.probe.task["server_name"])
     names = [*dns_names(leaf), *ip_addresses(leaf)]
     if not names:
         message = "the certificate of {} has a common name only, which Go, urllib3 and others ignore"
         return [Problem("TL-08", message, _subject(leaf), f"a subjectAltName with {wanted}")]
-    if any(covers(name, wanted) for name in names):
+    lacking = [each for each in (wanted, *further) if not any(covers(name, each) for name in names)]
+    if not lacking:
         return []
+    if wanted not in lacking:
+        return [Problem("TL-07", "the certificate of {} lacks names that it must be for", names, short(lacking))]
     cause = (
         "clients use an address: let them use a name, or issue the certificate for the addresses too "
         "(tls_secret: include)"
         if family_of(wanted)
         else ""
     )
-    return [Problem("TL-07", "the certificate of {} is for other names", names, wanted, cause)]
+    return [Problem("TL-07", "the certificate of {} is for other names", names, short(lacking), cause)]
 
 
 def _purpose(one: Sighting) -> list[Problem]:
