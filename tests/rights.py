@@ -73,7 +73,12 @@ def published(namespace: str) -> dict[str, list[Body]]:
         for metadata in (role["metadata"] for role in found[file.stem]):
             if "namespace" in metadata:
                 metadata["namespace"] = where.get(metadata["namespace"], metadata["namespace"])
-    return {name: [*roles, *found.get(BESIDES.get(name, ""), ())] for name, roles in found.items()}
+    return {name: [*roles, *_besides(name, found.get(BESIDES.get(name, ""), ()))] for name, roles in found.items()}
+
+
+def _besides(name: str, roles: t.Sequence[Body]) -> list[Body]:
+    """Whoever lets the API server ask needs no pod, and so no more than the Roles for the API alone."""
+    return [role for role in roles if name != API_PROXY or "-api-" in role["metadata"]["name"]]
 
 
 def rights(role: Body) -> set[Right]:
