@@ -10,7 +10,7 @@ from __future__ import annotations
 import typing as t
 from datetime import datetime, timedelta
 
-from ...app.endpoints import load_balancer_addresses, load_balancer_cause
+from ...app.endpoints import load_balancer_cause
 from ..facts import Body
 from ..look import ENDPOINTS, Look
 from ..plan_outside import EXPOSED
@@ -71,8 +71,7 @@ def _body(look: Look) -> Body | None:
 
 def is_pending(look: Look) -> bool:
     """Whether it waits for a load balancer's address: then LB-01 has its events."""
-    body = _body(look)
-    return look.service.type == "LoadBalancer" and body is not None and not load_balancer_addresses(dict(body))
+    return look.service.type == "LoadBalancer" and not look.service.ingress
 
 
 def _node_ports(bench: Bench, look: Look) -> list[Finding]:
@@ -164,9 +163,9 @@ def _load_balancer(bench: Bench, look: Look) -> list[Finding]:
     service, body = look.service, _body(look)
     if body is None:
         return [bench.skipped("LB-01", look.facts.why_missing("services") or f"{service.label} is new")]
-    found, addresses = _source_ranges(bench, body), load_balancer_addresses(dict(body))
-    if addresses:
-        return [*found, bench.passed("LB-01", f"the load balancer has the address {short(addresses)}")]
+    found = _source_ranges(bench, body)
+    if service.ingress:
+        return [*found, bench.passed("LB-01", f"the load balancer has the address {short(service.ingress)}")]
     if service.created is not None and look.now - service.created < _PATIENCE:
         return [*found, bench.skipped("LB-01", f"{service.label} is new, and its load balancer has no address yet")]
     events = current_events(look, timedelta(days=1))
