@@ -56,8 +56,9 @@ options:
   read_logs:
     description:
       - Of which containers to read the last lines of the log, to quote the one that tells most.
-      - V(dns) reads those of the cluster's DNS servers, V(all) also those of the Service's containers that restart.
-        Lines of an application may hold what is not for everybody's eyes.
+      - V(dns) reads those of the cluster's DNS servers and service proxies, which are in one namespace and need one
+        right. V(all) reads also those of the Service's containers that restart. Lines of an application may hold what
+        is not for everybody's eyes.
     type: str
     choices: [none, dns, all]
     default: dns

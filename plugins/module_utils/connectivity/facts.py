@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 Body = t.Mapping[str, t.Any]
+# The name of kube-proxy's container.
+PROXY = "kube-proxy"
 
 _METADATA = (
     "name",
@@ -54,7 +56,8 @@ class Facts:
         parts: name of the part (see :data:`..gather.PARTS`) -> its objects; a part that was not read is absent.
         missing: name of the part, or `part/name` of an object -> why it was not read, e.g.
             `cannot list events in namespace demo`.
-        logs: `namespace/pod/container` -> last lines of its log, where they were read.
+        logs: `namespace/pod/container` -> last lines of its log, where they were read; those of service proxies with
+            their times.
     """
 
     parts: t.Mapping[str, tuple[Body, ...]] = field(default_factory=dict)
@@ -70,6 +73,11 @@ class Facts:
         if part in self.parts:
             return ""
         return self.missing.get(part) or "was not asked for"
+
+    def log(self, namespace: str, pod: str) -> str | None:
+        """What was read of the logs of a pod's containers; None where none was."""
+        texts = [text for key, text in self.logs.items() if key.startswith(f"{namespace}/{pod}/")]
+        return "\n".join(texts) if texts else None
 
     def why_unread(self, part: str, name: str) -> str:
         """Why the object of that name was not looked for, or an empty string."""
@@ -183,6 +191,11 @@ def _volume_sources(volume: Body) -> Iterator[tuple[str, str, tuple[str, ...], b
         for key, kind in (("secret", "Secret"), ("configMap", "ConfigMap")):
             if key in item:
                 yield _source(kind, item[key], "name")
+
+
+def runs_proxy(spec: Body) -> bool:
+    """Whether a pod's spec is that of kube-proxy: its container is called so everywhere."""
+    return any(container["name"] == PROXY for container in spec.get("containers") or [])
 
 
 def _source(kind: str, ref: Body, key: str) -> tuple[str, str, tuple[str, ...], bool]:

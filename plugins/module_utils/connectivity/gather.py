@@ -10,7 +10,7 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..kube.client import Cluster
 from ..kube.errors import Forbidden, KubeError, Unauthorized, cannot
@@ -36,7 +36,7 @@ from ..kube.kinds import (
     STATEFUL_SET,
     Kind,
 )
-from .facts import Body, Facts, reduced, sources
+from .facts import PROXY, Body, Facts, reduced, runs_proxy, sources
 from .question import Question
 
 # Where a part is read: the Service's namespace, the clients', that of the cluster's DNS, or the whole cluster.
@@ -46,6 +46,8 @@ _AT_ONCE = 12
 # Secrets and ConfigMaps that are looked at, at most; the checks say when there are more.
 MOST_SOURCES = 60
 MOST_LOGS = 6
+# What is read of a service proxy's log: the seconds before, and enough lines for as long a time in which all fails.
+PROXY_LOG = {"seconds": 120, "lines": 300, "limit_bytes": 100_000}
 COREFILE = "Corefile"
 LONGEST_COREFILE = 50_000
 
@@ -71,6 +73,27 @@ class Part:
     def verb(self) -> str:
         """The right that it takes."""
         return "get" if self.only else "list"
+
+
+@dataclass(frozen=True, slots=True)
+class _Log:
+    """A log to read.
+
+    Attributes:
+        previous: whether the container's run before is the one that tells.
+        limits: further arguments of :meth:`..kube.client.Cluster.log_tail`.
+    """
+
+    namespace: str
+    pod: str
+    container: str
+    previous: bool = False
+    limits: t.Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """How :class:`..facts.Facts` calls it."""
+        return f"{self.namespace}/{self.pod}/{self.container}"
 
 
 PARTS: tuple[Part, ...] = (
@@ -162,7 +185,10 @@ def gather(cluster: Cluster, question: Question, selector: t.Mapping[str, str] |
             missing["corefiles"] = why
         else:
             parts["corefiles"] = corefiles(cluster, question.dns[0], parts, pool)
-        logs = _logs(cluster, _readable(question.logs, parts, denied, selector or {}), pool)
+        why = denied.get(f"get pods/log {DNS}", "")
+        if why and question.logs != "none":
+            missing["dns_logs"] = why
+        logs = _logs(cluster, _readable(question, parts, denied, selector or {}), pool)
     return Facts(parts, missing, logs)
 
 
@@ -247,33 +273,47 @@ def _sources(kind: Kind, owners: Iterable[Body]) -> list[str]:
 
 
 def _readable(
-    which: str, parts: t.Mapping[str, tuple[Body, ...]], denied: t.Mapping[str, str], selector: t.Mapping[str, str]
-) -> list[tuple[str, str, str, bool]]:
-    """Whose log lines to read, as :func:`_log_of` says it: the DNS servers', and those of containers that restart."""
-    wanted: list[tuple[str, str, str, bool]] = []
-    if which != "none" and f"get pods/log {DNS}" not in denied:
+    question: Question,
+    parts: t.Mapping[str, tuple[Body, ...]],
+    denied: t.Mapping[str, str],
+    selector: t.Mapping[str, str],
+) -> list[_Log]:
+    """Whose logs to read: those of the DNS servers and of service proxies, and of containers that restart."""
+    wanted: list[_Log] = []
+    if question.logs != "none" and f"get pods/log {DNS}" not in denied:
         wanted += [_log_of(pod) for pod in parts.get("dns_pods", ()) if is_dns(pod)]
-    if which == "all" and f"get pods/log {HOME}" not in denied:
+        wanted += [_log_of_proxy(pod) for pod in _proxies(question, parts, selector)]
+    if question.logs == "all" and f"get pods/log {HOME}" not in denied:
         restarting = [pod for pod in parts.get("pods", ()) if _restarts(pod)]
-        restarting.sort(key=lambda pod: not selector.items() <= (pod["metadata"].get("labels") or {}).items())
+        restarting.sort(key=lambda pod: not _selects(selector, pod))
         wanted += [_log_of(pod) for pod in restarting[:MOST_LOGS]]
     return wanted
 
 
-def _logs(cluster: Cluster, wanted: t.Sequence[tuple[str, str, str, bool]], pool: ThreadPoolExecutor) -> dict[str, str]:
+def _proxies(question: Question, parts: t.Mapping[str, tuple[Body, ...]], selector: t.Mapping[str, str]) -> list[Body]:
+    """Some service proxies, first those of nodes where clients ask, or where the Service's pods are."""
+    ours = [pod for pod in parts.get("pods", ()) if selector and _selects(selector, pod)]
+    nodes = {*question.nodes, *(pod["spec"].get("nodeName") for pod in ours)}
+    found = [pod for pod in parts.get("dns_pods", ()) if runs_proxy(pod["spec"])]
+    found.sort(key=lambda pod: (pod["spec"].get("nodeName") not in nodes, pod["metadata"]["name"]))
+    return found[:MOST_LOGS]
+
+
+def _selects(selector: t.Mapping[str, str], pod: Body) -> bool:
+    return selector.items() <= (pod["metadata"].get("labels") or {}).items()
+
+
+def _logs(cluster: Cluster, wanted: t.Sequence[_Log], pool: ThreadPoolExecutor) -> dict[str, str]:
     """The last lines of those logs; one that cannot be read is absent."""
 
-    def read(item: tuple[str, str, str, bool]) -> str:
-        namespace, pod, container, previous = item
+    def read(log: _Log) -> str | None:
         try:
-            return cluster.log_tail(namespace, pod, container, previous=previous)
+            return cluster.log_tail(log.namespace, log.pod, log.container, previous=log.previous, **log.limits)
         except KubeError:
-            return ""
+            return None
 
     texts = pool.map(read, wanted)
-    return {
-        f"{space}/{pod}/{name}": text for (space, pod, name, _previous), text in zip(wanted, texts, strict=True) if text
-    }
+    return {log.key: text for log, text in zip(wanted, texts, strict=True) if text is not None}
 
 
 def is_dns(body: Body) -> bool:
@@ -291,10 +331,14 @@ def _statuses(pod: Body) -> list[Body]:
     return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
 
 
-def _log_of(pod: Body) -> tuple[str, str, str, bool]:
-    """The container that restarts most, and whether its run before is the one that tells."""
+def _log_of(pod: Body) -> _Log:
+    """The container that restarts most."""
     worst: Body = max(_statuses(pod), key=lambda item: item.get("restartCount", 0), default={})
     metadata = pod["metadata"]
     waiting = bool((worst.get("state") or {}).get("waiting"))
     name = worst.get("name") or pod["spec"]["containers"][0]["name"]
-    return metadata["namespace"], metadata["name"], name, waiting and bool(worst.get("restartCount"))
+    return _Log(metadata["namespace"], metadata["name"], name, waiting and bool(worst.get("restartCount")))
+
+
+def _log_of_proxy(pod: Body) -> _Log:
+    return _Log(pod["metadata"]["namespace"], pod["metadata"]["name"], PROXY, limits=PROXY_LOG)

@@ -260,14 +260,28 @@ class Cluster:
         return data.decode("utf-8", "replace")
 
     def log_tail(
-        self, namespace: str, pod: str, container: str, *, previous: bool, lines: int = 60, limit_bytes: int = 20_000
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        *,
+        previous: bool,
+        seconds: int = 0,
+        lines: int = 60,
+        limit_bytes: int = 20_000,
     ) -> str:
-        """The last lines of a container's log, or of its run before."""
+        """The last lines of a container's log, or of its run before.
+
+        Args:
+            seconds: only what is younger, each line after its time; by the clock of the node, which wrote them.
+        """
         query = _query(
             container=container,
             previous="true" if previous else "",
             tailLines=str(lines),
             limitBytes=str(limit_bytes),
+            sinceSeconds=str(seconds) if seconds else "",
+            timestamps="true" if seconds else "",
         )
         response = self._send(_Request("get", "GET", POD, namespace, pod, "log", query, timeout=LOG_TIMEOUT))
         data: bytes = response.data

@@ -20,6 +20,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
     NODE,
     OUTSIDE,
     SURROUNDINGS,
+    Client,
     Expectations,
 )
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import (

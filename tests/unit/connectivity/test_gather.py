@@ -24,8 +24,8 @@ class Stub:
     def __init__(self, held: Scene, *denied: str) -> None:
         self.held, self.denied, self.asked = held, denied, list[str]()
 
-    def may(self, _verb: str, resource: str, _namespace: str | None, **_more: str) -> bool:
-        return resource not in self.denied
+    def may(self, _verb: str, resource: str, _namespace: str | None, *, subresource: str = "", **_more: str) -> bool:
+        return not {resource, f"{resource}/{subresource}"} & set(self.denied)
 
     def collect(
         self, kind: Kind, _namespace: str | None = None, *, keep: t.Callable[[Body], Body], **_more: str
@@ -36,9 +36,10 @@ class Stub:
         bodies = self.held.parts.get(kind.plural, [])
         return next((body for body in bodies if body["metadata"]["name"] == name), None)
 
-    def log_tail(self, _namespace: str, pod: str, container: str, *, previous: bool) -> str:
-        self.asked.append(f"{pod}/{container}" + (" before" if previous else ""))
-        return "a line"
+    def log_tail(self, _namespace: str, pod: str, container: str, *, previous: bool, **limits: int) -> str:
+        since = f" since {limits['seconds']} s" if limits else ""
+        self.asked.append(f"{pod}/{container}" + (" before" if previous else "") + since)
+        return "" if limits else "a line"
 
     def groups(self) -> tuple[str, ...]:
         return ()
@@ -112,3 +113,35 @@ def test_of_the_dns_servers_configuration_the_corefile_alone_is_kept() -> None:
     assert (found["text"], found["keys"]) == (".:53 {\n}\n", ["Corefile", "zone"])
     assert "c2VjcmV0" not in str(found)
     assert read(Stub(held, "configmaps")).why_missing("corefiles") == "cannot get configmaps in namespace kube-system"
+
+
+def with_proxies(count: int) -> Scene:
+    """A scene with a service proxy on each of so many nodes, and a DNS server."""
+    held = scene(1)
+    held.pods[0]["spec"]["nodeName"] = f"node-{count - 1:02}"
+    dns = {"name": "coredns-1", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}}
+    held.parts["pods"].append({"kind": "Pod", "metadata": dns, "spec": {"containers": [{"name": "coredns"}]}})
+    for number in range(count):
+        metadata = {"name": f"kube-proxy-{number:02}", "namespace": "kube-system", "labels": {}}
+        spec = {"nodeName": f"node-{number:02}", "containers": [{"name": "kube-proxy"}]}
+        held.parts["pods"].append({"kind": "Pod", "metadata": metadata, "spec": spec})
+    return held
+
+
+def test_of_the_service_proxies_those_of_the_nodes_concerned_are_asked_first() -> None:
+    stub = Stub(with_proxies(MOST_LOGS + 3))
+    facts = read(stub, {"app": "web"}, nodes=("node-07",))
+    proxies = [name for name in stub.asked if "proxy" in name]
+    assert len(proxies) == MOST_LOGS
+    assert {f"kube-proxy-{number}/kube-proxy since 120 s" for number in ("07", "08")} <= set(proxies)
+    # That there is nothing to read is something else than that nothing could be read.
+    assert (facts.log("kube-system", "kube-proxy-07"), facts.log("kube-system", "kube-proxy-06")) == ("", None)
+
+
+def test_no_log_is_asked_for_without_the_right_or_against_the_will() -> None:
+    stub = Stub(with_proxies(2), "pods/log")
+    assert read(stub).missing["dns_logs"] == "cannot get pods/log in namespace kube-system"
+    assert "dns_logs" not in read(stub, logs="none").missing
+    willing = Stub(with_proxies(2))
+    assert "dns_logs" not in read(willing, logs="none").missing
+    assert stub.asked == willing.asked == []

@@ -284,13 +284,15 @@ def _none_ready(bench: Bench, look: Look, workloads: t.Sequence[Body], pods: t.S
 
 def _logs(bench: Bench, look: Look) -> list[Finding]:
     """DN-17. Old lines stay in a log: only those of servers that are not ready now accuse, and failed reloads."""
-    pods = servers(look)
-    if not pods or not look.facts.logs:
-        why = "may not be read, or are not asked for" if pods else "do not exist: there is no server"
-        return [bench.skipped("DN-17", f"the logs of the DNS servers {why}")]
+    pods, why = servers(look), look.facts.missing.get("dns_logs", "")
+    if not pods:
+        return [bench.skipped("DN-17", "the logs of the DNS servers do not exist: there is no server")]
+    read = [(one, log) for one in pods if (log := look.facts.log(one.namespace, one.name)) is not None]
+    if not read:
+        why = why or "the logs of the DNS servers could not be read, or are not asked for"
+        return [bench.skipped("DN-17", why)]
     found: dict[int, tuple[Pod, str]] = {}
-    for one in pods:
-        text = "\n".join(log for key, log in look.facts.logs.items() if key.startswith(f"{one.namespace}/{one.name}/"))
+    for one, text in read:
         place, line = (None, "") if one.ready else _told(text)
         if place is None and _reload_failed(text):
             place, line = _CANNOT_READ, _reload_failed(text)
@@ -298,8 +300,8 @@ def _logs(bench: Bench, look: Look) -> list[Finding]:
             found.setdefault(place, (one, line))
     if not found:
         return [
-            bench.passed("DN-17", f"the logs of {len(pods)} DNS server(s) tell of no failure"),
-            *_upstream(bench, look),
+            bench.passed("DN-17", f"the logs of {len(read)} DNS server(s) tell of no failure"),
+            *_upstream(bench, [text for _one, text in read]),
         ]
     place = min(found)
     one, line = found[place]
@@ -339,9 +341,9 @@ def _reload_failed(text: str) -> str:
     return error
 
 
-def _upstream(bench: Bench, look: Look) -> list[Finding]:
+def _upstream(bench: Bench, texts: t.Iterable[str]) -> list[Finding]:
     """Names outside of the cluster are not our business, but people ask."""
-    lost = {server for text in look.facts.logs.values() for server in re.findall(r"->(\S+:\d+): i/o timeout", text)}
+    lost = {server for text in texts for server in re.findall(r"->(\S+:\d+): i/o timeout", text)}
     message = f"upstream DNS {short(lost)} does not answer the DNS servers: only names of the cluster resolve"
     return [bench.skipped("DN-17", message)] if lost else []
 

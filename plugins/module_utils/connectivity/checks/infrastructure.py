@@ -14,11 +14,11 @@ import typing as t
 from datetime import datetime, timedelta
 
 from ...kube.errors import lacks_right
-from ..facts import Body
+from ..facts import Body, runs_proxy
 from ..look import Look
 from ..result import Finding, short
 from ..snapshot import Pod, is_ready_endpoint, pod, when
-from . import cluster_dns
+from . import cluster_dns, proxy_logs
 from .common import Bench, client_pods, is_stuck
 
 NAME = "infrastructure"
@@ -30,6 +30,7 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
     ("IN-09", "The network's agent runs on every node", "list pods and daemonsets in kube-system"),
     ("IN-10", "The endpoint slice controller follows the pods", "list pods and endpointslices"),
     ("IN-11", "What the credentials may not read", "create selfsubjectaccessreviews"),
+    *proxy_logs.CHECKS,
     *cluster_dns.CHECKS,
 )
 
@@ -164,26 +165,23 @@ def _labels(body: Body) -> t.Mapping[str, str]:
 
 
 def _proxies(look: Look) -> list[Finding]:
-    """IN-01. Some clusters start kube-proxy without a DaemonSet, some have none: an agent of the network does it."""
-    sets = [body for body in look.facts.all("dns_daemonsets") if _runs_proxy(body["spec"]["template"]["spec"])]
-    pods = [pod(body) for body in look.facts.all("dns_pods") if _runs_proxy(body.get("spec") or {})]
+    """IN-01, IN-03. Some clusters start kube-proxy without a DaemonSet, some have an agent of the network instead."""
+    sets = [body for body in look.facts.all("dns_daemonsets") if runs_proxy(body["spec"]["template"]["spec"])]
+    pods = [pod(body) for body in look.facts.all("dns_pods") if runs_proxy(body.get("spec") or {})]
     namespace = look.question.dns[0]
     others = [body["metadata"]["name"] for body in look.facts.all("dns_daemonsets")]
     instead = [name for name in others if name in _REPLACEMENTS]
     if not pods and (instead or not sets):
         who = short(instead) if instead else "the nodes themselves, or an agent elsewhere"
         return [_bench.skipped("IN-01", f"there is no kube-proxy in namespace {namespace}: {who} may do its work")]
+    said = proxy_logs.check(_bench, look, [one for one in pods if not one.finished and not one.terminating])
     why = look.facts.why_missing("nodes")
     if why:
-        return [_bench.skipped("IN-01", why)]
+        return [_bench.skipped("IN-01", why), *said]
     nodes, there = _served(look), _by_node(pods)
     complaints = [finding for body in nodes for finding in _without(look, body, there, "IN-01")]
     good = len(nodes) - len(complaints)
-    return _bench.verdict("IN-01", complaints, good, f"kube-proxy is ready on {good} node(s)")
-
-
-def _runs_proxy(spec: Body) -> bool:
-    return any(container["name"] == "kube-proxy" for container in spec.get("containers") or [])
+    return [*_bench.verdict("IN-01", complaints, good, f"kube-proxy is ready on {good} node(s)"), *said]
 
 
 def _agents(look: Look) -> list[Finding]:
