@@ -142,7 +142,7 @@ def test_told(known: Facts, status: str, words: str) -> None:
 
 def test_what_a_program_said_is_quoted_without_the_head_of_the_line() -> None:
     (finding,) = judged(facts(again(RESTORE, 30)))
-    assert finding.observed.startswith('"Failed to execute iptables-restore" err=< exit status 4: iptables-restore v1')
+    assert finding.observed.startswith('"Failed to execute iptables-restore" err=exit status 4: iptables-restore v1')
     assert finding.evidence["from"] == "2026-11-23T11:59:30+00:00"
     assert finding.evidence["to"] == "2026-11-23T11:59:55+00:00"
 

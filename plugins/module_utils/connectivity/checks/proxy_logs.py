@@ -125,7 +125,7 @@ def _trouble(log: str, pattern: re.Pattern[str], since: datetime | None) -> _Tro
         if moment and pattern.search(text) and (since is None or moment > since):
             # What a program said follows in lines of its own.
             more = lines[number + 1][1].strip() if text.endswith("=<") and number + 1 < len(lines) else ""
-            found.append((moment, f"{_HEADER.sub('', text)} {more}".strip()[:_LONGEST]))
+            found.append((moment, (_HEADER.sub("", text).removesuffix("<") + more)[:_LONGEST]))
     if not found:
         return None
     telling = [line for _moment, line in found if "err" in line] or [line for _moment, line in found]
