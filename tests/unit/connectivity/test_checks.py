@@ -72,7 +72,7 @@ def ids(of: Look, *statuses: str) -> set[str]:
 def test_every_layer_of_the_folder_is_listed() -> None:
     folder = Path(checks.__file__).parent
     helpers = {"__init__", "backends", "common", "paths"}
-    helpers |= {"exposure", "cluster_dns", "hairpin", "lookups", "refused", "tls"}  # parts of other layers
+    helpers |= {"exposure", "cluster_dns", "hairpin", "lookups", "proxy_logs", "refused", "tls"}  # parts of other layers
     helpers |= {"advice", "containers", "pods", "readiness", "rollouts", "sources", "wording"}  # of workload
     assert {path.stem for path in folder.glob("*.py")} - helpers == {layer.NAME for layer in checks.LAYERS}
     known = {*LAYERS, *SURROUNDINGS, NODE, OUTSIDE, API_PROXY, *checks.ALWAYS}
@@ -601,3 +601,22 @@ def test_a_further_name_that_is_not_found(nodes: tuple[str, ...], component: str
     (finding,) = complaints(look(asked=OUTER, broken=broken))
     assert (finding.id, finding.object, finding.component) == ("DN-10", "db.example.com", component)
     assert sorted(finding.observed) == list(nodes)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "lost", "expected"),
+    [
+        pytest.param("shop", (), "client/web", id="clients of another namespace"),
+        pytest.param("shop", ("web.demo",), "dns/upstream", id="who find no other name, either"),
+        pytest.param("demo", (), "dns/upstream", id="clients of its own namespace"),
+    ],
+)
+def test_the_short_name_is_for_clients_of_its_namespace(namespace: str, lost: tuple[str, ...], expected: str) -> None:
+    def broken(probe: Probe, good: Observation) -> Observation:
+        return failing("name") if probe.purpose == "further" or probe.target in lost else good
+
+    asked = question(client=Client(namespace), expect=Expectations(resolves=("web",)))
+    found = [finding for finding in complaints(look(asked=asked, broken=broken)) if finding.id == "DN-10"]
+    assert [(finding.status, finding.component) for finding in found] == [(FAIL, expected)]
+    told = "clients in namespace shop use the short name web, which is known in namespace demo only: web.demo is right"
+    assert (told in found[0].message) == (expected == "client/web")

@@ -12,7 +12,7 @@ import typing as t
 from .. import names
 from ..look import DNS, ENDPOINTS, Look, Observation, Seen
 from ..result import Finding, short
-from ..scope import Probe
+from ..scope import Probe, Vantage
 from ..snapshot import Service, family_of
 from . import lookups
 from .cluster_dns import servers
@@ -84,11 +84,39 @@ def _further(look: Look) -> list[Finding]:
     by_name = by_target(look.seen("further"))
     complaints = []
     for name, seen in by_name.items():
-        failed = {probe.vantage.label: found.detail for probe, found in seen if found.failures}
-        if failed:
-            complaints.append(_unknown(name, failed, everywhere=len(failed) == len(seen)))
+        failed = {probe.vantage: found.detail for probe, found in seen if found.failures}
+        if failed and _is_short_elsewhere(look, name, failed):
+            complaints.append(_short_elsewhere(look, failed))
+        elif failed:
+            details = {vantage.label: detail for vantage, detail in failed.items()}
+            complaints.append(_unknown(name, details, everywhere=len(failed) == len(seen)))
     good = sum(all(found.ok for _probe, found in seen) for seen in by_name.values())
     return _bench.verdict("DN-10", complaints, good, f"the {good} further name(s) resolve: {short(list(by_name))}")
+
+
+def _is_short_elsewhere(look: Look, name: str, clients: t.Collection[Vantage]) -> bool:
+    """Whether it is the Service's short name, and clients of other namespaces find the one that is right for them."""
+    longer = {probe.vantage for probe, found in look.seen("resolve", "name.namespace") if found.ok}
+    strangers = all(vantage.namespace != look.service.namespace for vantage in clients)
+    return name == look.service.name and strangers and longer.issuperset(clients)
+
+
+def _short_elsewhere(look: Look, failed: t.Mapping[Vantage, str]) -> Finding:
+    service = look.service
+    right = names.forms(service.name, service.namespace)[1]
+    where = short(sorted({vantage.namespace for vantage in failed}))
+    return _bench.failed(
+        "DN-10",
+        f"clients in namespace {where} use the short name {service.name}, which is known in namespace "
+        f"{service.namespace} only: {right} is right for them",
+        object=service.name,
+        field=f"{service.name} in namespace {where}",
+        observed={vantage.label: detail for vantage, detail in failed.items()},
+        expected="an address (expect.resolves)",
+        cause=f"let the clients use {right}: a name without dots is searched for in the client's own namespace",
+        subjects=_subjects(look),
+        component=f"client/{service.name}",
+    )
 
 
 def _unknown(name: str, failed: t.Mapping[str, str], *, everywhere: bool) -> Finding:
