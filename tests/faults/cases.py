@@ -32,6 +32,8 @@ MANY = 50
 LOAD_BALANCER = 122
 # Seconds after which service proxies have taken up a change.
 SYNC = 3
+# Seconds in which a service proxy that could not write its rules has tried again.
+WRITE = 35
 # Seconds after which a pod that fits on no node is no longer said to wait for room.
 SCHEDULE = 22
 
@@ -42,9 +44,10 @@ class Case:
 
     Attributes:
         components: patterns of the parts that must be the first causes, in this order; `|` between alternatives.
-        words: what the first cause's line must contain.
+        words: what the first cause's line must contain, or that of the advice.
         inject: breaks it, and returns when the cluster shows it.
         alone: it breaks something that other cases use.
+        advice: the check that must give advice, where nothing is wrong that could be seen.
     """
 
     name: str
@@ -52,16 +55,17 @@ class Case:
     words: str
     inject: t.Callable[[Bed], None]
     alone: bool = False
+    advice: str = ""
 
 
 CASES: list[Case] = []
 
 
-def case(name: str, *components: str, words: str, alone: bool = False) -> t.Callable[..., t.Any]:
+def case(name: str, *components: str, words: str, alone: bool = False, advice: str = "") -> t.Callable[..., t.Any]:
     """Register a function as the injection of a case."""
 
     def keep(inject: t.Callable[[Bed], None]) -> t.Callable[[Bed], None]:
-        CASES.append(Case(name, components, words, inject, alone))
+        CASES.append(Case(name, components, words, inject, alone, advice))
         return inject
 
     return keep
@@ -135,6 +139,43 @@ def _all_at_once(bed: Bed) -> None:
     bed.until(lambda: [p["status"]["phase"] for p in bed.pods()] == ["Pending", "Pending"], "new pods alone")
 
 
+@case("F11-lost-in-a-rollout", advice="WL-14", words="no preStop hook .* requests of a roll-out may reach pods that")
+def _lost_in_a_rollout(bed: Bed) -> None:
+    """All is green before and after: only who asks all the time notices."""
+    address = live(bed)["spec"]["clusterIP"]
+    container = {"name": "load", "image": bed.images["python"], "command": ["python3", "-c", LOAD, address]}
+    spec = {"containers": [container | {"imagePullPolicy": "IfNotPresent"}], "terminationGracePeriodSeconds": 0}
+    bed.extra(kinds.POD, bed.meta("Pod", "load", spec=spec))
+
+    def said() -> str:
+        return bed.cluster.log_tail(bed.namespace, "load", "load", previous=False)
+
+    bed.until(lambda: (bed.cluster.get(kinds.POD, "load", bed.namespace) or {})["status"]["phase"] == "Running", "load")
+    bed.until(lambda: "answered" in said(), "an answer")
+    before = said().count("lost")
+    bed.replaced()
+    if said().count("lost") <= before:
+        raise RuntimeError("no request was lost in the roll-out")
+
+
+LOAD = """
+import http.client, sys, time
+told = False
+while True:
+    link = http.client.HTTPConnection(sys.argv[1], timeout=1)
+    try:
+        link.request("GET", "/")
+        link.getresponse().read()
+        if not told:
+            told = not print("answered", flush=True)
+    except (OSError, http.client.HTTPException):
+        print("lost", flush=True)
+    finally:
+        link.close()
+    time.sleep(0.005)
+"""
+
+
 @case("F12-pod-security", "admission", words="PodSecurity")
 def _pod_security(bed: Bed) -> None:
     label = "pod-security.kubernetes.io/enforce"
@@ -193,6 +234,7 @@ def _secret_deleted(bed: Bed) -> None:
 
 @case("F14-no-service", "service", words="there is no Service")
 def _no_service(bed: Bed) -> None:
+    """Without a Service there is nothing to look at, so there is no recording of it: the answer needs no look."""
     bed.anew = True
     bed.cluster.delete(kinds.SERVICE, NAME, bed.namespace)
 
@@ -227,6 +269,16 @@ def _protocol(bed: Bed) -> None:
 def _wrong_port(bed: Bed) -> None:
     """The Service is as it should be, so nothing but what the clients use is wrong."""
     bed.options["expect"] = {"ports": ["8080"]}
+
+
+@case(
+    "F41-short-name-elsewhere", "client/my-nginx", words="in namespace .*-shop use the short name .* is right for them"
+)
+def _short_name_elsewhere(bed: Bed) -> None:
+    """All is as it should be, but for what clients of another namespace call it."""
+    shops = f"{bed.namespace}-shop"
+    bed.extra(kinds.NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": shops}})
+    bed.options |= {"client": {"namespace": shops}, "expect": {"resolves": [NAME]}}
 
 
 @case("F23-unready-published", "service", words="publishNotReadyAddresses")
@@ -800,6 +852,22 @@ def _large_packets_lost(bed: Bed) -> None:
     rule = f"PREROUTING -d {address} -p tcp -m length --length 1400:65535 -j DROP".split()
     docker("exec", node, "iptables", "-t", "raw", "-I", *rule)
     bed.undo.append(partial(docker, "exec", node, "iptables", "-t", "raw", "-D", *rule))
+
+
+@case("N6-rules-not-written", "proxy/*", words="the service proxy of node .* cannot write its rules", alone=True)
+def _rules_not_written(bed: Bed) -> None:
+    """What a security module does, or another program that holds the kernel's tables: kube-proxy lives, and tries."""
+    node = bed.pods()[0]["spec"]["nodeName"]
+    bed.undo.append(lambda: bed.until(lambda: bed.proxies() == 3, "three proxies"))
+    bed.undo.append(lambda: bed.proxy_anew(node))
+    # A folder that is searched before the one with the right program; it is gone with the container.
+    tool = "/usr/local/sbin/iptables-restore"
+    refusing = "#!/bin/sh\\necho iptables-restore: Permission denied >&2\\nexit 4\\n"
+    proxy = docker("exec", node, "pgrep", "-o", "kube-proxy").strip()
+    script = f"printf '{refusing}' > {tool} && chmod +x {tool}"
+    docker("exec", node, "nsenter", "--target", proxy, "--mount", "sh", "-c", script)
+    bed.replaced()
+    time.sleep(WRITE)
 
 
 @case("N5-upstream", "dns/upstream", words="do not find api.example.com")

@@ -119,6 +119,9 @@ def judge(case: Case, report: Report) -> str:
     found = [(cause.component, cause.title) for cause in causes]
     text = f"found {found or 'no cause'}; {report.summary}; {report.elapsed:.1f} s"
     if not case.components:
+        said = [finding.message for finding in report.findings if finding.id == case.advice]
+        if case.advice and not any(re.search(case.words, message) for message in said):
+            return f"expected the advice {case.advice} with {case.words!r}; it says {said}"
         return "" if not causes else f"expected none; {text}"
     wanted = case.components
     fits = len(causes) >= len(wanted) and all(

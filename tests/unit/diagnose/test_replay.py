@@ -55,6 +55,8 @@ def test_the_right_cause_comes_first(name: str) -> None:
         assert re.search(case.words, causes[0].title), seen
     else:
         assert not causes, seen
+    if case.advice:
+        assert any(re.search(case.words, finding.message) for finding in found if finding.id == case.advice)
 
 
 def test_every_recording_is_of_a_case() -> None:
