@@ -91,6 +91,16 @@ def node_is_cut_off(probe: Probe) -> str:
     return "timeout" if probe.purpose == "direct" and "node-2" in ends and len(ends) == 2 else ""
 
 
+def node_is_cut_off_from_all(probe: Probe) -> str:
+    """Also from the DNS servers, and so from whatever has a name or a cluster IP."""
+    if on(probe) != "node-2":
+        return node_is_cut_off(probe)
+    if probe.purpose in ("resolve", "name"):
+        return "name"
+    lost = probe.purpose in ("direct", "cluster_ip", "dns", "api_server") and home(probe) != "node-2"
+    return "timeout" if lost else ""
+
+
 def one_link(probe: Probe) -> str:
     return "timeout" if probe.purpose == "direct" and (on(probe), home(probe)) == ("node-1", "node-2") else ""
 
@@ -124,6 +134,7 @@ SINGLE: dict[Rule, str] = {
     one_application: "answer/web-1/80",
     nobody_listens: "port/80",
     node_is_cut_off: "network/node-2",
+    node_is_cut_off_from_all: "node/node-2",
     one_link: "between/node-1/node-2",
     one_dns_server: "dns/server/coredns-3",
     all_dns_servers: "dns/servers",

@@ -312,7 +312,10 @@ class Evidence:
             far = self._left(f"resolver/{node}" for node in nodes)
             return [Symptom(finding, far or ("dns/upstream",), finding.message)]
         if finding.id == "DN-16":
-            return [Symptom(finding, self._left((f"dns/server/{finding.field.partition(' ')[0]}",)), finding.message)]
+            server = self._left((f"dns/server/{finding.field.partition(' ')[0]}",))
+            # A server that answers others is well: then it is the way from those that it does not answer.
+            way = self._left(f"network/{node}" for node in nodes)
+            return [Symptom(finding, server or way, finding.message)]
         servers = [found for probe, found in look.seen("dns") if probe.endpoint]
         if not any(found.ok for found in servers):
             return [Symptom(finding, ("dns/servers",), finding.message)]
