@@ -20,6 +20,9 @@ from .snapshot import Endpoint, Pod, Service, Snapshot
 # Names of groups of objects in `Look.touched`.
 ENDPOINTS, DNS = "endpoints", "dns"
 
+# What the agent does once it has a connection: so begins what it says of a time that was over.
+CONNECTED = ("sending the request", "waiting for the header", "waiting for the rest", "TLS handshake")
+
 # Classes of the agent that say something about the probe, not about its target.
 UNDECIDED = ("deadline", "error")
 
@@ -52,6 +55,12 @@ class Observation:
     def failures(self) -> dict[str, int]:
         """Classes that accuse the target, with counts."""
         return {kind: count for kind, count in self.classes.items() if kind != "ok" and kind not in UNDECIDED}
+
+    @property
+    def unheard(self) -> bool:
+        """Whether nobody took the connection; an answer that is late or never comes is something else."""
+        lost = "unreachable" in self.failures or "timeout" in self.failures
+        return lost and not any(words in self.detail for words in CONNECTED)
 
     @property
     def identities(self) -> dict[str, int]:

@@ -210,6 +210,24 @@ def test_a_cause_is_safe_to_print() -> None:
     assert "\x1b" not in str(found[0].as_dict())
 
 
+@pytest.mark.parametrize(
+    ("clients", "expected"),
+    [
+        pytest.param(NODES, ["answer/web-1/80"], id="nobody is answered"),
+        pytest.param(("node-2",), ["unknown/EP-11"], id="one client is not answered"),
+    ],
+)
+def test_who_takes_a_connection_and_is_late_is_not_cut_off(clients: tuple[str, ...], expected: list[str]) -> None:
+    late = Observation("timeout", "waiting for the header of the answer: not done within 2 s")
+
+    def broken(probe: Probe, good: Observation) -> Observation:
+        asks = probe.purpose == "direct" and probe.endpoint and probe.endpoint.pod == "web-1" and on(probe) in clients
+        return late if asks else good
+
+    seen = b.look(None, b.question(causes=True), broken)
+    assert [cause.component for cause in diagnose(seen, judge(seen))] == expected
+
+
 def small_packets_only(probe: Probe) -> str:
     """A handshake's first packet is a large one, with the keys of this decade."""
     crosses = bool(probe.endpoint) and on(probe) != home(probe)

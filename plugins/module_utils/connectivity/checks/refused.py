@@ -152,7 +152,7 @@ def _is_through(found: Observation) -> bool:
 
 def _is_outside(found: Observation) -> bool:
     """Whether there was no connection; an answer that is late is none that was denied."""
-    return found.kind in _OUTSIDE and (found.kind != "timeout" or found.detail.startswith("connecting"))
+    return found.kind in _OUTSIDE and (found.kind != "timeout" or found.unheard)
 
 
 def _answer(found: Observation) -> str:

@@ -249,9 +249,12 @@ class Evidence:
         way = self._way(probe, endpoint)
         near = probe.vantage.node in ("", endpoint.node)
         between = [] if near else [f"between/{probe.vantage.node}/{endpoint.node}"]
-        if "timeout" in seen.failures or "unreachable" in seen.failures:
+        if seen.unheard:
             # Lost packets: the road before the house.
             return [*way[2:], *between, f"node/{endpoint.node}", *way[1::-1]]
+        if "timeout" in seen.failures:
+            # The road is good, since there was a connection; an application that is busy is as late as one that hangs.
+            return way[:2]
         # Refused or reset: somebody answered. A target port that the pods do not declare is the usual mistake.
         return [*self._application_or_port(probe, endpoint, way[:2]), *way[2:], *between]
 
