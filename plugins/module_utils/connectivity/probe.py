@@ -566,6 +566,7 @@ class _Round(t.Generic[C]):
         self.accounts: dict[C, str] = {}
         self.seen: set[str] = set()
         self.followed: dict[C, float] = {}
+        self.unread: dict[C, str] = {}  # why a log could not be followed
         self.reading: dict[C, futures.Future[ProbeOutcome | None]] = {}
         self.pool = futures.ThreadPoolExecutor(max_workers=16, thread_name_prefix="probe")
         for number, (client, tasks) in enumerate(plans.items()):
@@ -683,7 +684,9 @@ class _Round(t.Generic[C]):
         name = pod["metadata"]["name"] if pod else ""
         now = time.monotonic()
         if pod is None and self.jobs[client]["metadata"]["name"] in self.seen:
-            return client, name, Progress("fail", "the pod was removed by somebody else before it was done")
+            # A kubelet that cannot be asked may take longer than a pod is kept that is done.
+            gone = self.unread.get(client) or "the pod was removed by somebody else before it was done"
+            return client, name, Progress("fail", gone)
         state = progress(pod, now - self.created[client], client, self.options)
         if pod is None and state.step == "fail" and self.accounts.get(client):
             return client, name, Progress("fail", f"ServiceAccount {self.accounts[client]} is not there; {state.text}")
@@ -720,7 +723,8 @@ class _Round(t.Generic[C]):
                     begin = log.find(marker, max(0, seen - len(marker)))
                 if begin >= 0 and log.find(b"\n", max(seen, begin + len(marker))) >= 0:
                     break
-        except KubeError:
+        except KubeError as error:
+            self.unread[client] = f"the log of pod {pod} cannot be read: {error}"
             return None
         outcome = parse(log.decode("utf-8", "replace"), self.plans[client])
         return self.placed(client, pod, outcome) if outcome.observations else None

@@ -606,6 +606,37 @@ def test_round_log_that_breaks_off_is_read_at_the_end(api: FakeApi, first: fake_
     assert fake.removed() == {"node-1"}
 
 
+@pytest.mark.parametrize(
+    ("log", "cause"),
+    [
+        (status(500, "InternalError", "dial tcp 192.0.2.1:10250: i/o timeout"), "the log of pod node-1 cannot be read"),
+        (fake_api.text(""), "the pod was removed by somebody else before it was done"),
+    ],
+    ids=["a kubelet that is not reached", "somebody else"],
+)
+def test_round_pod_that_is_gone_before_its_log_was_read(api: FakeApi, log: fake_api.Answer, cause: str) -> None:
+    fake = FakeCluster(api, lambda _node: RUNNING, "")
+    followed = threading.Event()
+
+    def follow(_request: Request) -> fake_api.Answer:
+        followed.set()
+        return log
+
+    def running(request: Request) -> fake_api.Answer:
+        answer = replace(fake.watch(request), end="close")
+        api.on("GET", "/api/v1/namespaces/demo/pods/node-1/log", follow)
+        return answer
+
+    def gone(_request: Request) -> fake_api.Answer:
+        assert followed.wait(20)
+        labels = {probe.JOB_NAME_LABEL: fake.jobs["node-1"]["metadata"]["name"]}
+        metadata = {"name": "node-1", "namespace": "demo", "resourceVersion": "3", "labels": labels}
+        return stream([event("DELETED", {**RUNNING, "metadata": metadata})], end="hang")
+
+    api.on("WATCH", "/api/v1/namespaces/demo/pods", running, gone, fake_api.hang())
+    assert cause in run(api, HERE)[HERE].cause
+
+
 def test_round_agent_that_does_not_end(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when its node is lost: the pod stays Running, and its log cannot be had."""
     fake = FakeCluster(api, lambda _node: RUNNING, "")
