@@ -142,7 +142,11 @@ class Bed:
     # ----- changes
 
     def make(self) -> None:
-        """The namespace with the healthy application."""
+        """The namespace with the healthy application: a new one, since pods of another run have its certificates."""
+        self.cluster.delete(kinds.NAMESPACE, self.namespace)
+        self.until(
+            lambda: not self.cluster.get(kinds.NAMESPACE, self.namespace), "the end of another run", 2 * PATIENCE
+        )
         self.cluster.apply(
             kinds.NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}}, force=True
         )
@@ -340,8 +344,9 @@ class Bed:
         self.until(self.dns_crashes, "DNS servers that end", 90)
 
     def dns_crashes(self) -> bool:
-        """Whether a DNS server was started again."""
-        states = [s for pod in self.dns_pods() for s in (pod.get("status") or {}).get("containerStatuses") or []]
+        """Whether a DNS server was started again; those that go away may have been, long ago."""
+        pods = [pod for pod in self.dns_pods() if not pod["metadata"].get("deletionTimestamp")]
+        states = [s for pod in pods for s in (pod.get("status") or {}).get("containerStatuses") or []]
         return any(state.get("restartCount") and not state.get("ready") for state in states)
 
     def proxies(self) -> int:
