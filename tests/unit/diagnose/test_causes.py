@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.checks import judge
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose import symptoms
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose.causes import Cause, diagnose
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.look import Look, Observation
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import Expectations
@@ -250,3 +251,35 @@ def test_names_of_the_outside_world_are_not_the_services_fault(nodes: tuple[str,
     asked = b.question(causes=True, expect=Expectations(resolves=("api.example.com",)))
     look = b.look(None, asked, lambda p, good: b.failing("name") if p.purpose == "further" and on(p) in nodes else good)
     assert [cause.component for cause in diagnose(look, judge(look))] == ["dns/upstream"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        ("clients on worker2", "worker", False),
+        ("clients on worker, worker2", "worker", True),
+        ("clients on worker.", "worker", True),
+        ("{'worker.example.org UDP': 'timeout'}", "worker", False),
+        ("{'my-worker UDP': 'timeout'}", "worker", False),
+        ("{'worker UDP': 'timeout'}", "worker", True),
+        ("container nginx of Pod demo/web-10", "Pod demo/web-1", False),
+        ("container nginx of Pod demo/web-1", "Pod demo/web-1", True),
+        ("port http (8080/TCP) of it", "http (8080/TCP)", True),
+        ("10.96.1.1:8080", ":80", False),
+        ("10.96.1.1:80", ":80", True),
+    ],
+)
+def test_a_name_is_not_found_in_a_longer_one(text: str, name: str, expected: bool) -> None:
+    assert symptoms._names(text, name) == expected
+
+
+def test_what_one_node_sees_is_not_told_of_another_one_with_a_similar_name() -> None:
+    """As on kind, where they are called worker and worker2."""
+    names = {"node-1": "worker", "node-2": "worker2", "node-3": "control-plane"}
+    look = looking(lambda probe: "" if probe.id == "api-server" else proxy_of_one_node(probe))
+    vantages = {v: replace(v, node=names[v.node], label=names[v.node]) for v in look.plan.vantages}
+    probes = tuple(replace(probe, vantage=vantages[probe.vantage]) for probe in look.plan.probes)
+    plan = replace(look.plan, vantages=tuple(vantages.values()), probes=probes)
+    seen = {(vantages[vantage], key): found for (vantage, key), found in look.observations.items()}
+    renamed = replace(look, plan=plan, observations=seen)
+    assert [cause.component for cause in diagnose(renamed, judge(renamed))] == ["proxy/worker2"]

@@ -12,6 +12,7 @@ faults, Artificial Intelligence 32, 1987.)
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass
 
@@ -108,7 +109,7 @@ class Evidence:
 
     def component(self, finding: Finding) -> str:
         """What a finding accuses by itself; empty where it only saw a failure, or gives advice."""
-        pod = next((p.name for p in self.look.after.pods if p.label in finding.object), "")
+        pod = next((p.name for p in self.look.after.pods if _names(finding.object, p.label)), "")
         if finding.id == "EP-03" and pod:
             return f"ready/{pod}"
         if finding.id == "SV-04" and "selector" not in finding.evidence:
@@ -122,7 +123,7 @@ class Evidence:
 
     def _port_of(self, finding: Finding) -> str:
         for port in self.look.service.ports if self.look.after.service else ():
-            if port.label in finding.message or f":{port.port}" in finding.field:
+            if _names(finding.message, port.label) or _names(finding.field, f":{port.port}"):
                 return str(port.port)
         for probe in self.look.plan.probes:
             if probe.port and probe.target == finding.field:
@@ -310,7 +311,8 @@ class Evidence:
     def _of_names(self, finding: Finding) -> list[Symptom]:
         """DNS: a server, the way to it, or the client's own resolver."""
         look = self.look
-        nodes = [v.node for v in look.plan.vantages if v.label in finding.message + str(finding.observed)]
+        text = f"{finding.message} {finding.observed}"
+        nodes = list(dict.fromkeys(v.node for v in look.plan.vantages if _names(text, v.label)))
         if finding.id == "DN-10":
             far = self._left(f"resolver/{node}" for node in nodes)
             return [Symptom(finding, far or ("dns/upstream",), finding.message)]
@@ -327,6 +329,12 @@ class Evidence:
             return [Symptom(finding, self._left(ways) or ("dns/service",), finding.message)]
         suspects = self._left((*(f"resolver/{node}" for node in nodes), "dns/service", "dns"))
         return [Symptom(finding, suspects, finding.message)]
+
+
+def _names(text: str, name: str) -> bool:
+    """Whether a text has a name, and not just another one that has it as a part: web-1 is not web-10."""
+    before = r"(?<![\w.-])" if name[:1].isalnum() else ""
+    return bool(re.search(rf"{before}{re.escape(name)}(?![\w-]|\.\w)", text))
 
 
 def _entrances(probe: Probe) -> tuple[str, ...]:
