@@ -72,7 +72,7 @@ def ids(of: Look, *statuses: str) -> set[str]:
 def test_every_layer_of_the_folder_is_listed() -> None:
     folder = Path(checks.__file__).parent
     helpers = {"__init__", "backends", "common", "paths"}
-    helpers |= {"exposure", "cluster_dns", "hairpin", "lookups", "proxy_logs", "refused", "tls"}  # parts of other layers
+    helpers |= {"exposure", "cluster_dns", "hairpin", "lookups", "proxy_logs", "refused", "tls"}  # of others
     helpers |= {"advice", "containers", "pods", "readiness", "rollouts", "sources", "wording"}  # of workload
     assert {path.stem for path in folder.glob("*.py")} - helpers == {layer.NAME for layer in checks.LAYERS}
     known = {*LAYERS, *SURROUNDINGS, NODE, OUTSIDE, API_PROXY, *checks.ALWAYS}
