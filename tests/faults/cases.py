@@ -865,7 +865,7 @@ def _large_packets_lost(bed: Bed) -> None:
     bed.undo.append(partial(docker, "exec", node, "iptables", "-t", "raw", "-D", *rule))
 
 
-@case("N6-rules-not-written", "proxy/*", words="the service proxy of node .* cannot write its rules", alone=True)
+@case("N13-rules-not-written", "proxy/*", words="the service proxy of node .* cannot write its rules", alone=True)
 def _rules_not_written(bed: Bed) -> None:
     """What a security module does, or another program that holds the kernel's tables: kube-proxy lives, and tries."""
     node = bed.pods()[0]["spec"]["nodeName"]
