@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
 import typing as t
@@ -78,11 +79,13 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "keys").mkdir()
     (tmp_path / "scan").mkdir()
     (tmp_path / "keys/k").write_bytes(keys.pem(KEYS["P-256"]))
-    (tmp_path / "text").write_text("pass phrase\n")
-    (tmp_path / "given").write_text("by the environment\n")
+    (tmp_path / "text").write_text(f"{PHRASE}\n")
+    (tmp_path / "given").write_text(f"by the environment of {os.getpid()}\n")
     return tmp_path
 
 
+# Of its own in each process that runs tests: all of them look at all processes.
+PHRASE = f"pass phrase of {os.getpid()}"
 SHOW = "import base64, os, subprocess, sys; print(1, flush=True); given = os.environ['GIVEN']; "
 LATER = "import time; time.sleep(0.5)"
 
@@ -94,14 +97,14 @@ LATER = "import time; time.sleep(0.5)"
         ("print(open('keys/k').read())", 1, "a key is in the output"),
         ("open('scan/x', 'wb').write(__import__('base64').b64encode(open('keys/k', 'rb').read()))", 2, "nowhere"),
         ("print(1); open('scan/x', 'w').write(open('keys/k').read())", 1, "a key is in x"),
-        ("print('the pass phrase')", 1, "a key is in the output"),
+        ("print('the PHRASE')", 1, "a key is in the output"),
         ("raise SystemExit('broken')", 2, "broken"),
         (SHOW + LATER, 0, "1 keys"),
         (SHOW + "print(base64.b64encode(b'x' + given.encode()))", 1, "a key is in the output"),
         (SHOW + "open('scan/x', 'w').write(given.encode().hex())", 1, "a key is in x"),
         (SHOW + f"subprocess.run([sys.executable, '-c', '{LATER}', given])", 1, "a key is in the process list"),
         (
-            SHOW + f"subprocess.run([sys.executable, '-c', '{LATER}'], env={{'X': 'pass phrase'}})",
+            SHOW + f"subprocess.run([sys.executable, '-c', '{LATER}'], env={{'X': 'PHRASE'}})",
             1,
             "a key is in the environment of a process",
         ),
@@ -109,7 +112,9 @@ LATER = "import time; time.sleep(0.5)"
 )
 def test_a_command_is_observed(folder: Path, code: str, status: int, says: str) -> None:
     # Neither the code nor its arguments tell what is looked for.
-    ran = _scan(folder, sys.executable, "-c", "import sys; exec(sys.stdin.read())", stdin=code)
+    ran = _scan(
+        folder, sys.executable, "-c", "import sys; exec(sys.stdin.read())", stdin=code.replace("PHRASE", PHRASE)
+    )
     assert (ran.returncode, says in ran.stdout + ran.stderr) == (status, True), ran.stdout + ran.stderr
 
 
