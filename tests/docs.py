@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The plumbline.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write the pages of the documentation that are made from the code: the index of checks, and the rights to diagnose.
+"""Write the pages of the documentation that are made from the code: the indices, and the rights to diagnose.
 
     python tests/docs.py [--write]
 
@@ -21,6 +21,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / ".venv/collections"))
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.checks import CATALOGUE  # noqa: E402
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose import (  # noqa: E402
+    components,
+    runbooks,
+)
 from ansible_collections.plumbline.kubernetes.tests.unit.connectivity import rights  # noqa: E402
 
 LICENCE = (
@@ -61,9 +65,54 @@ Then it is `skipped`, with the reason. From the day after `until` it counts agai
 """
 
 
-def anchor(heading: str) -> str:
-    """How GitHub makes the anchor of a heading."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+CAUSES = """# The causes
+
+A diagnosis names the parts that are wrong by themselves. Each kind of part has a runbook: what it means, how to make
+sure, how to mend it, and how to prove that. The field `runbook` of a cause leads there, and so do the reports.
+
+## How to read a cause
+
+- `component` is the part, as `kind` or `kind/instance`: `selector`, `port/80`, `proxy/node-2`. Only the kind matters
+  here. `unknown/ID` is a finding that no part explains; its runbook is [the check](checks.md) with that id.
+- `confidence` is `certain` where an object of the cluster says so, `likely` where probes failed and everything else on
+  their way is proven good, and `possible` where something else is left that would explain it as well.
+- `second` is that something else, the second best: begin with what it says would tell the two apart.
+- `consequences` are findings that need no cause of their own. They go away with it, so leave them alone.
+- `fix` has the next step as text, and where it can be worked out for this very Service also as a line and as a task.
+  The runbook has the rest: what else can be behind it, what to watch out for, and in which order.
+- There are several causes where one does not explain everything. The first comes first: mend it, then diagnose again.
+
+## The parts, in causal order
+
+What comes first can be the cause of what comes later, never the other way round.
+
+| component | what is wrong |
+|---|---|
+"""
+
+
+def headings(text: str) -> list[str]:
+    """The headings of the second level of a page, without what only looks like one in a block of code."""
+    return re.findall(r"^## (.+)$", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
+
+
+def known(*folders: str) -> set[str]:
+    """Every section of the pages of these folders of docs, as `docs/checks/dns.md#dn-01-...`."""
+    return {
+        f"docs/{folder}/{path.name}#{runbooks.anchor(heading)}"
+        for folder in folders
+        for path in (ROOT / "docs" / folder).glob("*.md")
+        for heading in headings(path.read_text())
+    }
+
+
+def causes() -> str:
+    """docs/causes.md."""
+    rows = [
+        f"| [{kind}]({runbooks.runbook(kind).removeprefix('docs/')}) | {title} |"
+        for kind, (_page, title) in components.KINDS.items()
+    ]
+    return "\n".join(["<!--", *LICENCE, MADE, "-->", "", CAUSES + "\n".join(rows), ""])
 
 
 def index() -> str:
@@ -72,7 +121,7 @@ def index() -> str:
     for page, checks in CATALOGUE.items():
         parts += [f"## {page}", "", "| id | check | needs the right to |", "|---|---|---|"]
         parts += [
-            f"| [{check}](checks/{page}.md#{anchor(f'{check} {title}')}) | {title} | {needs} |"
+            f"| [{check}](checks/{page}.md#{runbooks.anchor(f'{check} {title}')}) | {title} | {needs} |"
             for check, title, needs in sorted(checks)
         ]
         parts.append("")
@@ -116,7 +165,7 @@ def _role(role: dict[str, t.Any]) -> list[str]:
     return lines
 
 
-PAGES = {"docs/checks.md": index, "docs/rights/diagnose.yml": diagnose_rights}
+PAGES = {"docs/causes.md": causes, "docs/checks.md": index, "docs/rights/diagnose.yml": diagnose_rights}
 
 
 def main() -> int:

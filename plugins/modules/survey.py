@@ -169,6 +169,11 @@ causes:
     fix:
       description: How to mend it, with the keys C(text), C(kubectl) and C(task).
       type: dict
+    runbook:
+      description: The section of this collection's documentation that says what it means, how to make sure of it, how
+        to mend it and how to prove that. See docs/causes.md.
+      type: str
+      sample: docs/causes/service.md#selector-the-selector-does-not-fit-the-pods
 unread:
   description: What may not be read, and so was not judged.
   returned: when something was judged

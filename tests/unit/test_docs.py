@@ -6,26 +6,34 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
 import pytest
 import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.checks import CATALOGUE, IDS
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose.components import KINDS
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose.runbooks import INDEX, runbook
 from ansible_collections.plumbline.kubernetes.tests import docs
 from ansible_collections.plumbline.kubernetes.tests.unit.connectivity import rights
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs/checks"
+CAUSES = ROOT / "docs/causes"
 CODE = ROOT / "plugins/module_utils/connectivity"
 PAGES = sorted(CATALOGUE)
+CAUSE_PAGES = sorted({page for page, _title in KINDS.values()})
 PARTS = ["**Means.**", "**See it by hand.**", "**Fix.**"]
+CAUSE_PARTS = ["**Means.**", "**Make sure.**", "**Mend.**"]
+PROOF = "**Prove it.**"
 
 
-def sections(page: str) -> dict[str, str]:
+def sections(page: str, folder: Path = FOLDER) -> dict[str, str]:
     """The text under each heading of the second level."""
-    _before, *found = re.split(r"^## ", (FOLDER / f"{page}.md").read_text(), flags=re.MULTILINE)
+    _before, *found = re.split(r"^## ", (folder / f"{page}.md").read_text(), flags=re.MULTILINE)
     return {head: text for head, _newline, text in (section.partition("\n") for section in found)}
 
 
@@ -47,12 +55,63 @@ def test_a_section_says_what_it_means_how_to_see_it_and_how_to_fix_it(page: str)
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    known = {
-        f"{page}.md#{docs.anchor(head)}" for page in PAGES for head in sections(page)
-    } | {f"{page}.md" for page in PAGES}  # fmt: skip
-    for page in PAGES:
-        for target in re.findall(r"\]\((?!https?:)([^)]+)\)", (FOLDER / f"{page}.md").read_text()):
-            assert target in known, f"{page}: {target}"
+    known = docs.known("checks", "causes")
+    for page in (ROOT / "docs/checks.md", ROOT / "docs/causes.md", *FOLDER.glob("*.md"), *CAUSES.glob("*.md")):
+        for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
+            path, hash_, anchor = target.partition("#")
+            file = (page.parent / path).resolve() if path else page.resolve()
+            assert file.is_file(), f"{page.name}: {target}"
+            assert not hash_ or f"{file.relative_to(ROOT)}#{anchor}" in known, f"{page.name}: {target}"
+
+
+# ----- runbooks
+
+
+def test_there_is_a_page_for_every_area_of_causes_and_no_other() -> None:
+    assert sorted(path.stem for path in CAUSES.glob("*.md")) == CAUSE_PAGES
+
+
+@pytest.mark.parametrize("page", CAUSE_PAGES)
+def test_a_page_has_a_runbook_for_every_kind_of_component_in_causal_order(page: str) -> None:
+    assert list(sections(page, CAUSES)) == [
+        f"{kind} {title}" for kind, (where, title) in KINDS.items() if where == page
+    ]
+
+
+@pytest.mark.parametrize("page", CAUSE_PAGES)
+def test_a_runbook_says_how_to_make_sure_how_to_mend_it_and_how_to_prove_it(page: str) -> None:
+    before = (CAUSES / f"{page}.md").read_text().partition("\n## ")[0]
+    assert "```yaml" in before, "a task that proves whatever has none of its own"
+    for head, text in sections(page, CAUSES).items():
+        parts = re.findall(r"^\*\*[\w ]+\.\*\*", text, flags=re.MULTILINE)
+        assert parts in (CAUSE_PARTS, [*CAUSE_PARTS, PROOF]), head
+        by_hand = text.partition(CAUSE_PARTS[1])[2].partition(CAUSE_PARTS[2])[0]
+        assert re.search(r"```.+?```", by_hand, flags=re.DOTALL), f"{head}: no line to try"
+
+
+@pytest.mark.parametrize("page", CAUSE_PAGES)
+def test_the_tasks_of_runbooks_have_options_that_their_modules_take(page: str) -> None:
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", (CAUSES / f"{page}.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    for task in (task for block in blocks for task in yaml.safe_load(block)):
+        (action,) = [key for key in task if "." in key]
+        name = action.removeprefix("plumbline.kubernetes.")
+        module = importlib.import_module(f"ansible_collections.plumbline.kubernetes.plugins.modules.{name}").MODULE
+        judged = ArgumentSpecValidator(module.options, **module.rules).validate(task[action])
+        assert judged.error_messages == [], task["name"]
+
+
+def test_every_runbook_fits_on_a_line_of_a_terminal_and_leads_to_a_section() -> None:
+    known = docs.known("causes")
+    for kind in KINDS:
+        for component in (kind, f"{kind}/some-node/8080"):
+            assert runbook(component) in known
+            assert len(f"  runbook: {runbook(component)}") <= 80, component
+
+
+def test_what_no_part_explains_leads_to_its_check() -> None:
+    assert {runbook(f"unknown/{check}") for check in IDS} == docs.known("checks")
+    assert runbook("unknown/XX-99") == INDEX
+    assert (ROOT / INDEX).is_file()
 
 
 def test_ids_are_told_once() -> None:

@@ -319,6 +319,7 @@ def _cause(items: Sequence[tuple[str, Cause]]) -> dict[str, t.Any]:
         "count": len(services),
         **{key: whole[key] for key in kept},
         "fix": whole["fix"],
+        "runbook": whole["runbook"],
     }
 
 

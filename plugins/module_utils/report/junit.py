@@ -103,5 +103,6 @@ def _explain(causes: t.Sequence[Json]) -> str:
             f"  observed: {value(cause['observed'])}",
             f"  expected: {value(cause['expected'])}",
             *[f"  fix: {line}" for line in (cause["fix"]["text"], *block(cause["fix"]["kubectl"]).split("\n")) if line],
+            *([f"  runbook: {cause['runbook']}"] if cause["runbook"] else []),
         ]
     return "\n".join(lines)

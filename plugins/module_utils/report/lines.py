@@ -164,7 +164,7 @@ def _violated(findings: t.Sequence[t.Any], causes: t.Any, style: Style) -> list[
     for cause in causes[1:]:
         lines += [Line(text, "warn") for text in style.wrapped(f"Further cause: {cause.get('title')}", "  ", "    ")]
     sure = f", {style.shown(causes[0]['confidence']).upper()}" if causes[0].get("confidence") else ""
-    return lines + _box(f"ROOT CAUSE{sure}", causes[0], style) + _command(causes[0], style)
+    return lines + _box(f"ROOT CAUSE{sure}", causes[0], style) + _command(causes[0], style) + _runbook(causes[0], style)
 
 
 def _box(head: str, cause: t.Mapping[str, t.Any], style: Style) -> list[Line]:
@@ -195,6 +195,12 @@ def _command(cause: t.Mapping[str, t.Any], style: Style) -> list[Line]:
     fix = cause.get("fix")
     text = block(fix.get("kubectl") or "") if isinstance(fix, dict) else ""
     return [Line(f"  {style.copied(row)}") for row in text.split("\n") if row]
+
+
+def _runbook(cause: t.Mapping[str, t.Any], style: Style) -> list[Line]:
+    """On a line of its own, since a path that is broken leads nowhere."""
+    path = style.shown(cause.get("runbook") or "")
+    return [Line(f"  runbook: {path}")] if path else []
 
 
 # ----- the end

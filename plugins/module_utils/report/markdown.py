@@ -105,6 +105,8 @@ def _cause(cause: Json, title: str) -> str:
         parts.append(fenced(fix["kubectl"], "sh"))
     if fix["task"]:
         parts.append(fenced(fix["task"], "yaml"))
+    if cause["runbook"]:
+        parts.append(f"Runbook: {code(cause['runbook'])}")
     if cause["second"]:
         apart = f" To tell them apart: {words(cause['second']['apart'])}" if cause["second"]["apart"] else ""
         parts.append(f"Second best: {words(cause['second']['title'])}.{apart}")

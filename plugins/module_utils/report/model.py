@@ -107,6 +107,7 @@ _CAUSE = {
     "consequences": [{"id": "", "object": "", "message": ""}],
     "consequence_count": 0,
     "fix": {"text": "", "kubectl": _BLOCK, "task": _BLOCK},
+    "runbook": "",
     "second": _Maybe({"title": "", "apart": ""}),
 }
 _DOCUMENT: Json = {

@@ -99,6 +99,9 @@ _CAUSES = """
 {{ sides(found) }}
 {%- if found.why and found.why != found.fix.text %}<p>{{ found.why }}</p>{% endif %}
 {{ fix(found.fix) }}
+{%- if found.runbook %}
+<p class="small"><span class="quiet">Runbook:</span> <code>{{ found.runbook }}</code></p>
+{%- endif %}
 {%- if found.second %}{{ second(found.second) }}{% endif %}
 {%- if found.consequences %}
 {{ consequences(found.consequences, [found.consequence_count, found.consequences|length]|max) }}

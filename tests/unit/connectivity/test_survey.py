@@ -245,6 +245,7 @@ def test_each_kind_is_listed_once_and_complaints_are_looked_at_again(api: FakeAp
     assert not result["failed"], result
     assert (result["services"], result["summary"]["pass"], result["summary"]["fail"]) == (2, 1, 1)
     (cause,) = [cause for cause in result["causes"] if cause["component"] == "selector"]
+    assert cause["runbook"].startswith("docs/causes/service.md#selector-")
     assert (cause["services"], cause["count"], cause["id"]) == (["demo/astray"], 1, "SV-06")
     assert result["msg"].startswith("2 Service(s): 1 good, 1 not good; first: ")
     assert result["requests"] == len(api.requests)

@@ -18,8 +18,10 @@ import pytest
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.checks import judge
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose.causes import diagnose
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import Finding
+from ansible_collections.plumbline.kubernetes.tests import docs
 
 FAULTS = Path(__file__).parents[2] / "faults"
+SECTIONS = docs.known("causes", "checks")
 
 
 def sibling(name: str) -> types.ModuleType:
@@ -57,6 +59,7 @@ def test_the_right_cause_comes_first(name: str) -> None:
         assert not causes, seen
     if case.advice:
         assert any(re.search(case.words, finding.message) for finding in found if finding.id == case.advice)
+    assert {cause.as_dict()["runbook"] for cause in causes} <= SECTIONS
 
 
 def test_every_recording_is_of_a_case() -> None:

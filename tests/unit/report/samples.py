@@ -115,6 +115,7 @@ def broken() -> Document:
                 "title": "A network policy rejects the connections to web-2",
                 "apart": "web-1, with the same labels, answers the same clients.",
             },
+            "runbook": "docs/causes/workload.md#answer-an-application-does-not-answer",
         },
         {
             "id": "DP-03",
@@ -129,6 +130,7 @@ def broken() -> Document:
             "consequences": [],
             "fix": {"text": "Look at kube-proxy on node-2.", "kubectl": "", "task": ""},
             "second": None,
+            "runbook": "docs/causes/network.md#proxy-the-service-proxy-of-a-node-fails",
         },
     ]
     return write(look(snapshot(of=service(type="NodePort", ports=_PORTS[:1])), broken=_node_2_loses), causes=causes)

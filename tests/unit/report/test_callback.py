@@ -65,6 +65,7 @@ def test_a_broken_host_has_a_line_for_each_layer_and_the_cause_last_in_a_box() -
     assert lines[end + 1 :] == [
         "  kubectl -n demo patch service web --type json -p \\",
         '    \'[{"op": "replace", "path": "/spec/ports/0/targetPort", "value": 8080}]\'',
+        "  runbook: docs/causes/workload.md#answer-an-application-does-not-answer",
     ]
     assert any("Further cause: The service proxy of node-2" in line for line in lines[:top])
 
@@ -83,7 +84,8 @@ def test_lines_keep_to_the_width(style: Style, sample: t.Callable[[], samples.Do
     found = result(sample())
     lines = texts([*judged("a" * 20, found, style), *ended({"a" * 20: [found]}, style)])
     longest = max(40, min(style.width, 100))
-    assert all(len(line) <= longest for line in lines if "kubectl" not in line and "targetPort" not in line)
+    copied = ("kubectl", "targetPort", "runbook:")
+    assert all(len(line) <= longest for line in lines if not any(word in line for word in copied))
     if not style.fancy:
         assert all(line.isascii() for line in lines)
 
@@ -115,7 +117,7 @@ def test_strangers_words_do_nothing(style: Style) -> None:
     fields = ("id", "layer", "message", "object", "field", "cause", "observed", "expected")
     finding = {**dict.fromkeys(fields, HOSTILE), "status": "fail"}
     fix = {"text": HOSTILE, "kubectl": f"{HOSTILE}\n::error::x", "task": HOSTILE}
-    cause = {**finding, "title": HOSTILE, "confidence": HOSTILE, "fix": fix}
+    cause = {**finding, "title": HOSTILE, "confidence": HOSTILE, "fix": fix, "runbook": HOSTILE}
     found = {
         "msg": HOSTILE,
         "summary": {"fail": 2},

@@ -190,6 +190,19 @@ def test_the_root_cause_comes_first() -> None:
     assert "kubectl -n demo patch service web" in text
 
 
+def test_each_cause_names_its_runbook() -> None:
+    texts = render(BROKEN)
+    for runbook in (cause["runbook"] for cause in BROKEN.entries[0].causes):
+        assert f"<code>{runbook}</code>" in texts["html"]
+        assert f"Runbook: `{runbook}`" in texts["markdown"]
+        assert f"  runbook: {runbook}" in texts["junit"]
+    # A file of an earlier release has none.
+    old = samples.broken()
+    for cause in old["causes"]:
+        del cause["runbook"]
+    assert not any("unbook:" in text for text in render(Report("Old", (entry("green", old),))).values())
+
+
 def test_page_is_made_for_keyboards_and_screen_readers() -> None:
     parsed = Parsed(page(SEVERAL))
     tags = [tag for tag, _attributes in parsed.elements]

@@ -15,6 +15,7 @@ from ..look import Look
 from ..result import FAIL, WARN, Finding, printable, short
 from .components import World, instance_of, kind_of, rank
 from .fixes import Fix, fix_for
+from .runbooks import runbook
 from .symptoms import Evidence, Symptom
 from .words import answers_unready, apart, headline
 
@@ -64,6 +65,7 @@ class Cause:
             for finding in self.consequences[:_MOST_CONSEQUENCES]
         ]
         plain["consequence_count"] = len(self.consequences)
+        plain["runbook"] = runbook(self.component)
         plain["second"] = dict(zip(("title", "apart"), self.second, strict=True)) if self.second[0] else None
         safe: dict[str, t.Any] = printable(plain)
         # Lines that are meant to be copied stay whole.

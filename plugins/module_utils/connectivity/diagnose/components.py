@@ -6,7 +6,7 @@
 """The parts that a connection rests on, and which part rests on which.
 
 A component is named `kind` or `kind/instance`, e.g. `proxy/node-2`, `started/web-1`, `port/80`. The order of
-:data:`ORDER` is causal: what comes first can be the cause of what comes later, never the other way round.
+:data:`KINDS` is causal: what comes first can be the cause of what comes later, never the other way round.
 """
 
 from __future__ import annotations
@@ -18,51 +18,53 @@ from fnmatch import fnmatchcase
 from ..facts import sources
 from ..look import Look
 
-ORDER = (
-    "service",
-    "node",
-    "conntrack",
-    "source",
-    "admission",
-    "scheduled",
-    "started",
-    "ready",
-    "workload",
-    "selector",
-    "selected",
-    "port",
-    "controller",
-    "endpoints",
-    "answer",
-    "policy",
-    "enforcement",
-    "access",
-    "network",
-    "mtu",
-    "between",
-    "proxy",
-    "proxies",
-    "hairpin",
-    "flows",
-    "nodeport",
-    "loadbalancer",
-    "outside",
-    "dns/service",
-    "dns/corefile",
-    "dns/rights",
-    "dns/servers",
-    "dns/server",
-    "dns/upstream",
-    "dns",
-    "resolver",
-    "environment",
-    "clock",
-    "certificate",
-    "trust",
-    "served",
-    "content",
-    "client",
-)
+# kind -> page of docs/causes and title of its section there, in causal order.
+KINDS: dict[str, tuple[str, str]] = {
+    "service": ("service", "The Service is missing or wrong"),
+    "node": ("nodes", "A node is not well"),
+    "conntrack": ("nodes", "A connection table is full"),
+    "source": ("workload", "A Secret, ConfigMap or key is missing"),
+    "admission": ("workload", "The API server refuses pods"),
+    "scheduled": ("workload", "A pod gets no node"),
+    "started": ("workload", "A container does not run"),
+    "ready": ("workload", "A pod is not ready, or wrongly so"),
+    "workload": ("workload", "The workload lacks the right pods"),
+    "selector": ("service", "The selector does not fit the pods"),
+    "selected": ("service", "No pod is selected"),
+    "port": ("service", "A port of the Service is wrong"),
+    "controller": ("service", "EndpointSlices are not right"),
+    "endpoints": ("service", "Ready endpoints are missing"),
+    "answer": ("workload", "An application does not answer"),
+    "policy": ("policy", "A NetworkPolicy keeps clients out"),
+    "enforcement": ("policy", "NetworkPolicies are not enforced"),
+    "access": ("policy", "Strangers get in"),
+    "network": ("network", "The pod network of a node is broken"),
+    "mtu": ("network", "Large packets are lost"),
+    "between": ("network", "Packets between two nodes are lost"),
+    "proxy": ("network", "The service proxy of a node fails"),
+    "proxies": ("network", "No service proxy leads to the Service"),
+    "hairpin": ("network", "A pod does not reach itself"),
+    "flows": ("network", "UDP flows are held to a lost endpoint"),
+    "nodeport": ("exposure", "NodePorts are missing or mislead"),
+    "loadbalancer": ("exposure", "The load balancer fails"),
+    "outside": ("exposure", "The way into the cluster is broken"),
+    "dns/service": ("dns", "The DNS Service leads nowhere"),
+    "dns/corefile": ("dns", "The Corefile is wrong"),
+    "dns/rights": ("dns", "The DNS servers lack rights"),
+    "dns/servers": ("dns", "No DNS server answers"),
+    "dns/server": ("dns", "One DNS server is not well"),
+    "dns/upstream": ("dns", "Names outside are not found"),
+    "dns": ("dns", "The cluster's DNS answers wrongly"),
+    "resolver": ("dns", "Lookups of a node's clients fail"),
+    "environment": ("workload", "Variables are missing or stale"),
+    "clock": ("tls", "A clock is wrong"),
+    "certificate": ("tls", "The certificate is not acceptable"),
+    "trust": ("tls", "Clients do not trust the CA"),
+    "served": ("tls", "What is served is out of date"),
+    "content": ("workload", "A pod gives the wrong content"),
+    "client": ("clients", "The clients' own set-up is wrong"),
+}
+ORDER = tuple(KINDS)
 
 # What each kind rests on directly. `{}` stands for the instance, `@node` for the node of a pod, `@sources` for what its
 # volumes and variables come from, `*` for all instances.
