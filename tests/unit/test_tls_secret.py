@@ -614,6 +614,7 @@ EXPIRED = secrets.Pair((issued(None, key=OLD_KEY, now=NOW - 400 * DAY),), OLD_KE
         (NEW, OLD.chain, "was issued by none of the CA certificates that clients trust"),
         (EXPIRED, None, f"expired at {certificates.stamp(EXPIRED.chain[0].not_valid_after_utc)}"),
     ],
+    ids=["no bundle", "its own bundle", "another bundle", "expired"],  # a time would be another one in each process
 )
 def test_info_judges_by_what_clients_trust(api: FakeApi, pair: secrets.Pair, roots: t.Any, says: str) -> None:
     name = secrets.name_of("tls", pair.chain)

@@ -23,6 +23,7 @@ import inspect
 import json
 import re
 import secrets
+import threading
 import time
 import typing as t
 import zlib
@@ -569,6 +570,9 @@ class _Round(t.Generic[C]):
         self.unread: dict[C, str] = {}  # why a log could not be followed
         self.reading: dict[C, futures.Future[ProbeOutcome | None]] = {}
         self.pool = futures.ThreadPoolExecutor(max_workers=16, thread_name_prefix="probe")
+        self.gate = threading.Condition()  # guards the two below
+        self.creating: set[C] = set()
+        self.over = False
         for number, (client, tasks) in enumerate(plans.items()):
             argv = command(sources(tasks), plan(tasks, options), options.interpreter)
             if sum(map(len, argv)) > MOST_ARGUMENTS:
@@ -587,12 +591,11 @@ class _Round(t.Generic[C]):
         self.outcomes[client] = ProbeOutcome(cause=one_line(f"{_where(client)}: {cause}", 500), pod=pod)
 
     def run(self) -> dict[C, ProbeOutcome]:
-        creations: list[futures.Future[None]] = []
         try:
             namespaces = dict.fromkeys(client.namespace for client in self.open)
             interests = [Interest(POD, namespace, labels=f"{RUN_LABEL}={self.id}") for namespace in namespaces]
             with View(self.cluster, interests) as view:
-                creations += [self.pool.submit(self.create, client) for client in self.open]
+                creations = [self.pool.submit(self.create, client) for client in self.open]
                 for creation in creations:
                     creation.result()
                 sweeps = [self.pool.submit(self.sweep, namespace) for namespace in namespaces]
@@ -602,20 +605,36 @@ class _Round(t.Generic[C]):
             for client in self.open:
                 self.fail(client, str(error))
         finally:
-            # A Job whose creation is still under way would be missed by its own removal.
             self.pool.shutdown(wait=False, cancel_futures=True)
-            futures.wait(creations, timeout=10)
+            self.end_creation()
             self.remove()
         return {client: self.outcomes[client] for client in self.plans}
 
     def create(self, client: C) -> None:
+        with self.gate:
+            if self.over:
+                return
+            self.creating.add(client)
         try:
             self.jobs[client] = self.cluster.create(JOB, self.jobs[client])
         except KubeError as error:
             self.fail(client, str(error))
             if isinstance(error, ApiError):
                 del self.jobs[client]  # refused: there is nothing to remove
-        self.created[client] = time.monotonic()
+        finally:
+            self.created[client] = time.monotonic()
+            with self.gate:
+                self.creating.discard(client)
+                self.gate.notify_all()
+
+    def end_creation(self) -> None:
+        """A Job whose creation is still under way would be missed by its own removal.
+
+        Those that create tell: who is interrupted does not know whom it had set to work.
+        """
+        with self.gate:
+            self.over = True
+            self.gate.wait_for(lambda: not self.creating, timeout=10)
 
     def collect(self, view: View, interests: t.Sequence[Interest]) -> None:
         """Bring every client to an outcome.
