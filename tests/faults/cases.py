@@ -889,7 +889,7 @@ def _upstream(bed: Bed) -> None:
 
 @case("N6-hairpin", "hairpin/*", words="does not reach itself by the address of Service")
 def _hairpin(bed: Bed) -> None:
-    """What a service proxy does that does not know which addresses are those of pods: it masquerades nothing."""
+    """A service proxy that does not masquerade what a pod sends to itself."""
     pod = bed.pods()[0]
     node, address = pod["spec"]["nodeName"], pod["status"]["podIP"]
 
@@ -898,6 +898,7 @@ def _hairpin(bed: Bed) -> None:
         return [rule for rule in known if f"-s {address}/32" in rule and rule.endswith("-j KUBE-MARK-MASQ")]
 
     bed.until(lambda: len(rules()) >= 2, "rules for both ports")
+    time.sleep(SYNC)  # else the proxy may write them again
     for rule in rules():
         words = shlex.split(rule)[1:]
         docker("exec", node, "iptables", "-t", "nat", "-D", *words)

@@ -16,6 +16,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose.causes import Cause, diagnose
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.look import Look, Observation
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import Expectations
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import FAIL, Finding
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.scope import Probe
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.snapshot import (
     Container,
@@ -283,3 +284,41 @@ def test_what_one_node_sees_is_not_told_of_another_one_with_a_similar_name() -> 
     seen = {(vantages[vantage], key): found for (vantage, key), found in look.observations.items()}
     renamed = replace(look, plan=plan, observations=seen)
     assert [cause.component for cause in diagnose(renamed, judge(renamed))] == ["proxy/worker2"]
+
+
+def test_who_answers_without_being_an_endpoint_is_found_by_the_proxy_of_the_node() -> None:
+    def broken(probe: Probe, good: Observation) -> Observation:
+        stranger = probe.purpose == "cluster_ip" and on(probe) == "node-2"
+        return (
+            replace(good, value={**good.value, "identities": {"web-1": 9, "web-2": 9, "old": 3}}) if stranger else good
+        )
+
+    look = b.look(None, b.question(causes=True), broken)
+    (cause,) = diagnose(look, judge(look))
+    assert (cause.id, cause.component, cause.fix.action) == ("EP-13", "proxy/node-2", None)
+
+
+@pytest.mark.parametrize(
+    ("check", "component", "words", "restarts"),
+    [
+        pytest.param("TL-13", "served", "so that they load the certificate that is stored", True, id="not loaded"),
+        pytest.param("TL-19", "served", "so that they load the certificate that is stored", True, id="mounted late"),
+        pytest.param("TL-15", "served", "let the server accept TLSv1.2 and newer only", False, id="an old version"),
+    ],
+)
+def test_a_restart_is_no_cure_for_what_is_configured(check: str, component: str, words: str, restarts: bool) -> None:
+    look = b.look(None, b.question(causes=True))
+    finding = Finding(check, "http", FAIL, "Pod demo/web-1 serves what it should not", object="Pod demo/web-1")
+    (cause,) = diagnose(look, [finding])
+    assert (cause.component, words in cause.fix.text) == (component, True)
+    assert (cause.fix.action is not None) is restarts
+
+
+@pytest.mark.parametrize(
+    ("check", "words"), [("NP-04", "open the NodePorts"), ("NP-05", "pass TLS on as it is, or give it a certificate")]
+)
+def test_what_ends_tls_on_the_way_is_no_firewall(check: str, words: str) -> None:
+    look = b.look(None, b.question(causes=True))
+    finding = Finding(check, "outside", FAIL, "clients outside have a complaint", component="outside")
+    (cause,) = diagnose(look, [finding])
+    assert words in cause.fix.text

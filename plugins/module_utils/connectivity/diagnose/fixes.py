@@ -113,7 +113,9 @@ def _environment(look: Look, cause: Cause) -> Fix | None:
     )
 
 
-def _served(look: Look, _cause: Cause) -> Fix | None:
+def _served(look: Look, cause: Cause) -> Fix | None:
+    if cause.id == "TL-15":  # what is configured so stays so
+        return Fix(f"let the server accept {look.question.tls.minimum_version} and newer only (nginx: ssl_protocols)")
     owners = {pod.owner for pod in look.after.pods if pod.owner.startswith("Deployment ")}
     if len(owners) != 1:
         return None
@@ -163,7 +165,12 @@ def _access(_look: Look, cause: Cause) -> Fix:
     return Fix(f"{cause.why}: deny by default with a policy that selects the pods, then let clients in by name")
 
 
-def _outside(_look: Look, _cause: Cause) -> Fix:
+def _outside(_look: Look, cause: Cause) -> Fix:
+    if cause.id == "NP-05":
+        return Fix(
+            "let what stands before the nodes pass TLS on as it is, or give it a certificate for the same names by a "
+            "CA that the clients trust"
+        )
     return Fix(
         "open the NodePorts in what stands between this host and the nodes (firewalls, security groups, routes), or "
         "ask from where clients are"
@@ -179,8 +186,8 @@ def _upstream(_look: Look, _cause: Cause) -> Fix:
 
 def _hairpin(_look: Look, _cause: Cause) -> Fix:
     return Fix(
-        "let what a pod sends to itself come back to it: hairpinMode in the configuration of a bridge plugin, or "
-        "clusterCIDR (detectLocalMode) of kube-proxy, by which it knows what to masquerade"
+        "let what a pod sends to itself come back to it: hairpinMode in the configuration of a bridge plugin; and see "
+        "that the service proxy masquerades it (iptables: KUBE-MARK-MASQ in the KUBE-SEP chain of the pod)"
     )
 
 

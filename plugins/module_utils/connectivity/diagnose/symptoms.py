@@ -54,11 +54,11 @@ STATED: dict[str, str] = {
     "TL-14": "served",
     "TL-15": "served",
     "TL-17": "clock",
+    "TL-19": "served",
     "TL-21": "certificate",
     "TL-22": "certificate",
     "DP-09": "port/{port}",
     "DP-08": "content/{pod}",
-    "EP-13": "selector",
 }
 
 # Findings about one way of asking: id -> purpose of its probes.
@@ -196,7 +196,7 @@ class Evidence:
     def _of(self, finding: Finding) -> list[Symptom]:
         if finding.id in WAYS:
             return self._of_way(finding)
-        if finding.id == "EP-12":
+        if finding.id in ("EP-12", "EP-13"):
             nodes = _where(finding)
             return [Symptom(finding, (f"proxy/{node}",), f"from {node}") for node in nodes]
         if finding.id == "LB-04":
@@ -342,5 +342,5 @@ def _entrances(probe: Probe) -> tuple[str, ...]:
 
 
 def _where(finding: Finding) -> list[str]:
-    """The clients that EP-12 names."""
+    """The clients that EP-12 and EP-13 name."""
     return finding.field.rpartition(" from ")[2].split(",")
