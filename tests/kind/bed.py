@@ -24,7 +24,7 @@ from collections.abc import Iterator
 import balancer
 import environment
 import images
-from host import CACHE, as_root, ask, docker_answers, install_browser, start_docker, stop_docker
+from host import CACHE, as_root, ask, docker_answers, install_browser, open_socket, start_docker, stop_docker
 from steps import Missing, Shell, Step, finish, run
 from versions import NGINX_TAG, PYTHON_TAG, VERSIONS, node_tag
 
@@ -108,7 +108,10 @@ def down() -> None:
 
 def remove_cluster() -> list[Step]:
     """By the role, as it made it; without an inventory of ours nothing was made."""
-    if not INVENTORY.exists() or not docker_answers():
+    if not INVENTORY.exists():
+        return []
+    run([Step("docker", open_socket)], LOGS)
+    if not docker_answers():
         return []
 
     def remove(shell: Shell) -> None:

@@ -25,6 +25,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "plum
 ENGINE = CACHE / "docker"
 PIDFILE = ENGINE / "dockerd.pid"
 ENGINE_LOG = CACHE / "log/dockerd.log"
+SOCKET = Path("/var/run/docker.sock")
 ENGINE_PACKAGES = ("docker.io", "containerd", "runc", "iptables", "jq")
 BROWSERS = ("chromium", "google-chrome", "chromium-browser")
 CAP_SYS_RESOURCE = 24
@@ -103,7 +104,8 @@ def install_browser(shell: Shell) -> None:
 
 
 def docker_answers() -> bool:
-    return ask("docker", "info", "--format", "{{.ServerVersion}}") is not None
+    """Not by `docker info`: newer ones are content with what they know of themselves."""
+    return ask("docker", "version", "--format", "{{.Server.Version}}") is not None
 
 
 def start_docker(shell: Shell) -> None:
@@ -116,12 +118,30 @@ def start_docker(shell: Shell) -> None:
         install_packages(shell, *ENGINE_PACKAGES)
         if not shutil.which("docker"):  # newer Debians have it in a package of its own
             install_packages(shell, "docker-cli")
+    open_socket(shell)
     if not docker_answers():
         if has_systemd():
             shell.run(*as_root("starting the Docker engine"), "systemctl", "start", "docker")
+            open_socket(shell)
         else:
             run_daemon(shell)
     wait_for_docker()
+
+
+def open_socket(shell: Shell) -> None:
+    """Let this user in where root and the group docker alone may use the engine: who joins a group has to log in again.
+
+    This holds until the engine makes its socket anew, and then we do it again.
+    """
+    if not SOCKET.exists() or os.access(SOCKET, os.W_OK):
+        return
+    try:
+        root = as_root("using the Docker engine")
+    except Missing as error:
+        raise Missing(f"{error}; or add yourself to the group docker and log in again") from None
+    if not shutil.which("setfacl"):
+        install_packages(shell, "acl")
+    shell.run(*root, "setfacl", "--modify", f"user:{os.geteuid()}:rw", SOCKET)
 
 
 def wait_for_docker(seconds: float = 60) -> None:
@@ -134,9 +154,6 @@ def wait_for_docker(seconds: float = 60) -> None:
 
 
 def explain_silence() -> str:
-    socket = Path("/var/run/docker.sock")
-    if socket.exists() and not os.access(socket, os.W_OK):
-        return f"you may not use {socket}: add yourself to the group docker and log in again"
     lines = ENGINE_LOG.read_text(errors="replace").splitlines() if ENGINE_LOG.exists() else []
     return "the Docker engine does not answer" + (f": {lines[-1]} (all of it: {ENGINE_LOG})" if lines else "")
 
