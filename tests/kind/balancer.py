@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from pathlib import Path
 
 import archive
+from golang import compile_go, folder_of
 from host import CACHE, ask, has_registry, need_disk
-from images import compile_go, is_present, need_go
+from images import is_present
 from steps import Missing, Shell, Step
 from versions import ARCHITECTURE, HERE, VERSIONS, key
 
@@ -44,7 +44,6 @@ def plan() -> list[Step]:
         return [LOAD]
     if has_registry("quay.io"):
         return [Step("metallb from the registry", pull, after=("docker",), seconds=30)]
-    need_go()
     need_disk(2)
     return [Step("metallb", build, seconds=110), LOAD]
 
@@ -54,7 +53,6 @@ def pull(shell: Shell) -> None:
         for tag in PULLED:
             shell.run("timeout", "300", "docker", "pull", "--quiet", tag)
     except Missing:  # it broke off
-        need_go()
         build(shell)
         load(shell)
 
@@ -63,11 +61,10 @@ def build(shell: Shell) -> None:
     """Nicely: what it is built beside takes longer."""
     module = HERE / "metallb"
     compile_go(shell, module, WORK / "bin", *(f"{MODULE}/{name}" for name in PROGRAMS), nice=15)
-    folder = ask("go", "-C", str(module), "list", "-m", "-f", "{{.Dir}}", MODULE)
     ARCHIVE.parent.mkdir(parents=True, exist_ok=True)
     for old in ARCHIVE.parent.glob("metallb-*"):
         old.unlink()
-    MANIFEST.write_text(ours((Path(f"{folder}") / "config/manifests/metallb-native.yaml").read_text()))
+    MANIFEST.write_text(ours((folder_of(shell, module, MODULE) / "config/manifests/metallb-native.yaml").read_text()))
     archive.write(ARCHIVE, map(image, PROGRAMS, BUILT), ARCHITECTURE)
     shutil.rmtree(WORK)
 

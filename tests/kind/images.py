@@ -15,6 +15,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from golang import compile_go, folder_of
 from host import CACHE, as_root, ask, has_registry, install_packages, need_disk
 from steps import Missing, Shell, Step
 from versions import HERE, NGINX_TAG, PYTHON_TAG, VERSIONS, key, node_tag
@@ -84,30 +85,11 @@ def get_kind(shell: Shell) -> None:
     if found and ask(found, "--version") == f"kind version {VERSIONS['KIND_VERSION']}":
         KIND.symlink_to(found)
         return
-    need_go()
     compile_go(shell, HERE / "go", KIND.parent, "sigs.k8s.io/kind")
     (KIND.parent / "kind").rename(KIND)
 
 
 # --- built
-
-
-def need_go() -> None:
-    if not shutil.which("go"):
-        raise Missing(
-            "no image registry answers, and to build the images Go 1.26 is needed: see https://go.dev/doc/install"
-        )
-    version = ask("go", "env", "GOVERSION") or ""
-    if ask("go", "-C", str(HERE / "go"), "list", "-m") is None:
-        raise Missing(f"to build the images Go 1.26.8 is needed, {version or 'this one'} is too old")
-
-
-def compile_go(
-    shell: Shell, module: Path, target: Path, *packages: str, flags: str = "", tags: str = "", nice: int = 0
-) -> None:
-    target.mkdir(parents=True, exist_ok=True)
-    command = ["go", "build", "-trimpath", "-tags", tags, "-ldflags", f"-s -w {flags}", "-o", f"{target}/", *packages]
-    shell.run("nice", "-n", str(nice), *command, cwd=module, env={"CGO_ENABLED": "0"})
 
 
 def build_kubernetes(shell: Shell) -> None:
@@ -121,8 +103,7 @@ def build_kubernetes(shell: Shell) -> None:
 def build_others(shell: Shell) -> None:
     packages = ("./coredns", "./pause", "go.etcd.io/etcd/server/v3", "sigs.k8s.io/kind")
     compile_go(shell, HERE / "go", WORK / "bin", *packages)
-    folder = ask("go", "-C", str(HERE / "go"), "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kind")
-    (WORK / "bin/kind.module").write_text(f"{folder}\n")
+    (WORK / "bin/kind.module").write_text(f"{folder_of(shell, HERE / 'go', 'sigs.k8s.io/kind')}\n")
     KIND.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(WORK / "bin/kind", KIND)
 
@@ -167,7 +148,6 @@ LOAD = Step("load node image", load, after=("docker", "node image"), seconds=15)
 
 
 def build_plan() -> list[Step]:
-    need_go()
     as_root("building the images")
     need_disk(18)
     return [
