@@ -25,6 +25,7 @@ sys.path.insert(0, str(KIND))
 
 import archive  # noqa: E402
 import balancer  # noqa: E402
+import host  # noqa: E402
 import steps  # noqa: E402
 from steps import Missing, Shell, Step  # noqa: E402
 from versions import VERSIONS  # noqa: E402
@@ -44,6 +45,12 @@ from versions import VERSIONS  # noqa: E402
 def test_what_is_built_is_what_the_versions_file_says(module: str, package: str, name: str) -> None:
     text = (KIND / module / "go.mod").read_text()
     assert re.findall(rf"^\s*{re.escape(package)} v(\S+)", text, re.MULTILINE) == [VERSIONS[name]]
+
+
+def test_go_that_is_fetched_is_new_enough() -> None:
+    modules = [re.findall(r"^go (\S+)$", path.read_text(), re.MULTILINE)[0] for path in KIND.glob("*/go.mod")]
+    newest = max(modules, key=lambda version: [int(part) for part in version.split(".")])
+    assert newest == VERSIONS["GO_VERSION"]
 
 
 def test_staging_modules_are_of_the_same_kubernetes() -> None:
@@ -69,6 +76,24 @@ def test_manifest_names_our_images_instead_of_those_of_the_registry() -> None:
     assert balancer.ours("\n".join(lines)).splitlines() == [f"image: {built}" for built in balancer.BUILT]
     with pytest.raises(Missing, match=r"does not name quay\.io/metallb/speaker"):
         balancer.ours(lines[0])
+
+
+def test_client_without_an_engine_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = tmp_path / "docker"  # as that of Docker 26: it knows of itself
+    docker.write_text('#!/bin/sh\n[ "$1" = info ] && echo || exit 1\n')
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert not host.docker_answers()
+
+
+def test_closed_socket_without_rights_names_the_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "SOCKET", tmp_path / "socket")
+    monkeypatch.setattr(host, "ask", lambda *_command: None)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "access", lambda *_question: False)
+    (tmp_path / "socket").touch()
+    with pytest.raises(Missing, match="add yourself to the group docker"):
+        host.open_socket(Shell(tmp_path / "log"))
 
 
 def test_archive_holds_a_shared_layer_once_and_tells_its_true_digest(tmp_path: Path) -> None:
