@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
+import re
 import shutil
 import tempfile
 import threading
@@ -20,7 +22,9 @@ from steps import Missing, Shell
 from versions import ARCHITECTURE, HERE, VERSIONS
 
 VERSION = f"v0.0.1-go{VERSIONS['GO_VERSION']}.linux-{ARCHITECTURE}"
-ADDRESS = f"https://proxy.golang.org/golang.org/toolchain/@v/{VERSION}.zip"
+# The first module proxy that Go itself would ask, or the public one.
+PROXIES = [name for name in re.split(r"[,|]", os.environ.get("GOPROXY", "")) if name.startswith("https://")]
+ADDRESS = f"{(PROXIES or ['https://proxy.golang.org'])[0].rstrip('/')}/golang.org/toolchain/@v/{VERSION}.zip"
 OURS = CACHE / f"go-{VERSIONS['GO_VERSION']}"
 FINDING = threading.Lock()  # steps run side by side: the first one that needs Go gets it
 
