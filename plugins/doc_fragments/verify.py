@@ -95,6 +95,11 @@ options:
         type: list
         elements: str
         default: []
+      within_ms:
+        description:
+          - How many milliseconds half of the answers may take at most, asked by a client one after the other at one
+            address or name; with the check V(http). By default that is not judged.
+        type: int
       http_ports:
         description:
           - Names or numbers of the Service's ports that speak HTTP without TLS. Ports that speak neither this nor HTTPS

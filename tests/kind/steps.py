@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -30,6 +31,7 @@ class Shell:
     def __init__(self, log: Path) -> None:
         self.log = log
         self.stopped = False
+        self._starting = threading.Lock()  # who stops this must know of every program that runs
         self._running: subprocess.Popen[bytes] | None = None
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
@@ -39,16 +41,19 @@ class Shell:
         with self.log.open("ab") as log:
             log.write(f"+ {' '.join(words)}\n".encode())
             log.flush()
-            self._running = subprocess.Popen(
-                words,
-                cwd=cwd,
-                env={**os.environ, **(env or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-            status = self._running.wait()
+            with self._starting:
+                if self.stopped:
+                    raise Missing("stopped")
+                program = self._running = subprocess.Popen(
+                    words,
+                    cwd=cwd,
+                    env={**os.environ, **(env or {})},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+            status = program.wait()
         if self.stopped:
             raise Missing("stopped")
         if status:
@@ -59,9 +64,10 @@ class Shell:
         return next((line for line in reversed(lines) if line and not line.startswith("+ ")), "no output")
 
     def stop(self) -> None:
-        self.stopped = True
-        if self._running and self._running.poll() is None:
-            os.killpg(self._running.pid, signal.SIGTERM)
+        with self._starting:
+            self.stopped = True
+            if self._running and self._running.poll() is None:
+                os.killpg(self._running.pid, signal.SIGTERM)
 
 
 @dataclass(frozen=True)

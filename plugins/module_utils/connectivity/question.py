@@ -41,6 +41,7 @@ _EXPECT: dict[str, dict[str, t.Any]] = {
     "path": {"type": "str", "default": "/"},
     "host": {"type": "str"},
     "contains": {"type": "list", "elements": "str", "default": []},
+    "within_ms": {"type": "int"},
     "http_ports": {"type": "list", "elements": "str"},
     "identity_header": {"type": "str", "default": "Served-By"},
     "ready_endpoints": {"type": "int"},
@@ -135,6 +136,7 @@ class Expectations:
     Attributes:
         host: the Host header; the Service's name when empty.
         http_ports: names or numbers of the Service's ports that speak HTTP; None leaves it to the ports themselves.
+        within_ms: how many milliseconds half of the answers may take at most, by each way; None accepts any number.
         identity_header: the response header by which a backend tells its own name, empty where none does.
         ready_endpoints: how many endpoints must be ready; None accepts any number but 0.
         min_nodes: over how many nodes they must be spread; None accepts any.
@@ -150,6 +152,7 @@ class Expectations:
     path: str = "/"
     host: str = ""
     contains: tuple[str, ...] = ()
+    within_ms: int | None = None
     http_ports: tuple[str, ...] | None = None
     identity_header: str = "Served-By"
     ready_endpoints: int | None = None
@@ -280,6 +283,7 @@ def question(params: t.Mapping[str, t.Any], layers: t.Sequence[str], *, causes: 
             path=expect["path"],
             host=expect["host"] or "",
             contains=tuple(expect["contains"]),
+            within_ms=expect["within_ms"],
             http_ports=None if expect["http_ports"] is None else tuple(expect["http_ports"]),
             identity_header=expect["identity_header"] or "",
             ready_endpoints=expect["ready_endpoints"],

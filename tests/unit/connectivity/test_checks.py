@@ -41,6 +41,7 @@ from ansible_collections.plumbline.kubernetes.tests.unit.connectivity.builders i
     DNS_ENDPOINTS,
     HTTP,
     KUBE_DNS,
+    NODES,
     Break,
     endpoint,
     failing,
@@ -620,3 +621,37 @@ def test_the_short_name_is_for_clients_of_its_namespace(namespace: str, lost: tu
     assert [(finding.status, finding.component) for finding in found] == [(FAIL, expected)]
     told = "clients in namespace shop use the short name web, which is known in namespace demo only: web.demo is right"
     assert (told in found[0].message) == (expected == "client/web")
+
+
+# ----- answers in time
+
+
+def timed(by: dict[tuple[str, str], float]) -> t.Callable[[Probe, Observation], Observation]:
+    """Milliseconds by purpose and client's node; else 5."""
+    return lambda probe, good: replace(good, ms=by.get((probe.purpose, probe.vantage.node), 5.0))
+
+
+def timely(limit: int | None, by: dict[tuple[str, str], float]) -> list[Finding]:
+    asked = question(expect=Expectations(within_ms=limit))
+    return [finding for finding in checks.judge(look(asked=asked, broken=timed(by))) if finding.id == "DP-14"]
+
+
+def test_answers_that_come_in_time() -> None:
+    assert timely(None, {}) == []
+    assert [finding.status for finding in timely(5, {})] == [PASS]
+
+
+def test_slow_pods_are_accused_themselves() -> None:
+    everywhere = {(purpose, node.name): 80.0 for purpose in ("direct", "cluster_ip") for node in NODES}
+    found = timely(50, everywhere)
+    assert {(finding.object, finding.component) for finding in found} == {
+        ("Pod demo/web-1", "content/web-1"),
+        ("Pod demo/web-2", "content/web-2"),
+    }
+    assert "so it is the application" in found[0].cause
+
+
+def test_a_slow_way_is_told_from_a_slow_pod() -> None:
+    (found,) = timely(50, {("cluster_ip", "node-2"): 80.0})
+    assert (found.object, found.observed) == ("Service demo/web", {"node-2": "80 ms"})
+    assert "other clients do not wait so long" in found.cause

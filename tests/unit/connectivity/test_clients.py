@@ -559,3 +559,43 @@ def test_the_probe_wears_what_nothing_selects(parts: dict[str, t.Any], worn: dic
     assert labels == worn
     assert reason.endswith(why)
     assert bool(reason) == bool(why)
+
+
+# ----- private keys
+
+MOUNTED = {"volumes": [{"name": "v", "secret": {"secretName": "web-tls"}}]}
+ONLY_CA = {"volumes": [{"name": "v", "secret": {"secretName": "web-tls", "items": [{"key": "ca.crt", "path": "c"}]}}]}
+BY_VARIABLE = {
+    "containers": [
+        {"name": "app", "env": [{"name": "K", "valueFrom": {"secretKeyRef": {"name": "web-tls", "key": "tls.key"}}}]}
+    ]
+}
+SERVING = tuple(pod(f"web-{n}", "demo", {"app": "web"}, f"10.244.{n}.5", 80, **MOUNTED) for n in (1, 2))
+PAIR = reduced(
+    {"kind": "Secret", "metadata": meta("web-tls"), "type": "kubernetes.io/tls", "data": {"tls.key": "eA=="}}
+)
+TEXT = reduced({"kind": "Secret", "metadata": meta("web-tls"), "type": "Opaque", "data": {"word": "eA=="}})
+
+
+@pytest.mark.parametrize(
+    ("spec", "known", "status"),
+    [
+        pytest.param(MOUNTED, {"pods": SERVING, "secrets": (PAIR,)}, WARN, id="it mounts what the pods serve with"),
+        pytest.param(BY_VARIABLE, {"pods": SERVING, "secrets": (PAIR,)}, WARN, id="it has the key in a variable"),
+        pytest.param(ONLY_CA, {"pods": SERVING, "secrets": (PAIR,)}, PASS, id="the CA certificate alone"),
+        pytest.param({}, {"pods": SERVING, "secrets": (PAIR,)}, PASS, id="it mounts nothing"),
+        pytest.param(MOUNTED, {"secrets": (PAIR,)}, PASS, id="the pods serve with another one"),
+        pytest.param(MOUNTED, {"pods": SERVING, "secrets": (TEXT,)}, PASS, id="no pair"),
+        pytest.param(MOUNTED, {"secrets": "cannot get secrets"}, SKIPPED, id="no right"),
+    ],
+)
+def test_a_client_needs_no_private_key(spec: dict[str, t.Any], known: dict[str, t.Any], status: str) -> None:
+    asked = of_shop(client=Client("demo", image="i"))
+    seen = at(asked, facts(client_workload=(shop(**spec),), **known))
+    assert found(client_layer, seen, PASS, SKIPPED, WARN)["TL-20"].status == status
+
+
+def test_the_pods_of_the_service_need_theirs_and_secrets_stay_in_their_namespace() -> None:
+    known = facts(client_workload=(shop(**MOUNTED),), pods=SERVING, secrets=(PAIR,))
+    for asked in (of_shop(), of_shop(client=Client("demo", image="i"), workload="Deployment web")):
+        assert "TL-20" not in found(client_layer, at(asked, known), PASS, SKIPPED, WARN)

@@ -161,6 +161,14 @@ def test_a_failed_step_is_one_line_and_ends_the_others(tmp_path: Path) -> None:
     assert not (tmp_path / "never.log").exists()
 
 
+def test_a_step_that_is_stopped_starts_nothing_more(tmp_path: Path) -> None:
+    shell = Shell(tmp_path / "log")
+    shell.stop()
+    with pytest.raises(Missing, match="stopped"):
+        shell.run("touch", tmp_path / "made")
+    assert not (tmp_path / "made").exists()
+
+
 @pytest.mark.skipif(not shutil.which("jq"), reason="needs jq, as the wrapper does")
 @pytest.mark.parametrize("flag", ["--bundle", "-b", "--bundle=", "--process", "--process="])
 def test_runtime_wrapper_takes_out_the_capability_and_nothing_else(tmp_path: Path, flag: str) -> None:

@@ -11,7 +11,7 @@ import typing as t
 
 from .. import names
 from ..clients import disguise, template, workload
-from ..facts import Body
+from ..facts import Body, sources
 from ..look import Look
 from ..policy import matches
 from ..result import Finding, short
@@ -29,10 +29,12 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
     ("CL-04", "Proxies in its environment leave the Service out", _READ),
     ("CL-05", "Sidecars of a mesh are on both sides", "list pods"),
     ("CL-06", "Its own variables do not hide those of the Service", _READ),
+    ("TL-20", "It holds no private key of the Service", f"{_READ}, list pods, get secrets"),
     ("CL-07", "The probe pod can stand for it", f"{_READ}; list services, replicasets, statefulsets, daemonsets"),
 )
 
 _PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"})
+_KEY = "tls.key"
 _SIDECARS = {"istio-proxy": "Istio", "linkerd-proxy": "Linkerd"}
 
 
@@ -65,8 +67,14 @@ def check(look: Look) -> list[Finding]:
         *judge.proxies(),
         *judge.mesh(),
         *judge.variables(),
+        *judge.secrets(),
         *judge.probe(),
     ]
+
+
+def _keys(spec: Body) -> set[str]:
+    """Names of the Secrets whose private keys a pod's spec asks for: the whole Secret, or that key of it."""
+    return {name for kind, name, keys, _optional in sources(spec) if kind == "Secret" and (not keys or _KEY in keys)}
 
 
 class _Judge:
@@ -250,6 +258,37 @@ class _Judge:
             f" the kubelet would set for {self.look.service.label}"
         )
         return [_bench.skipped("CL-06", message, object=self.label)]
+
+    def secrets(self) -> list[Finding]:
+        """TL-20: a client verifies by the CA certificate alone; who has the key can pose as the Service."""
+        look = self.look
+        why = look.facts.why_missing("pods") or look.facts.why_missing("secrets")
+        if self._namespace != look.service.namespace or look.question.workload in {
+            pod.owner for pod in look.after.pods
+        }:
+            return []  # Secrets do not leave their namespace, and the Service's own pods need the key
+        if why:
+            return [_bench.skipped("TL-20", why, object=self.label)]
+        uids = {pod.uid for pod in look.after.pods}
+        ours = {
+            name for body in look.facts.all("pods") if body["metadata"]["uid"] in uids for name in _keys(body["spec"])
+        }
+        pairs = {body["metadata"]["name"] for body in look.facts.all("secrets") if _KEY in (body.get("keys") or ())}
+        held = sorted(_keys(self.spec) & ours & pairs)
+        if not held:
+            return [_bench.passed("TL-20", f"{self.label} holds no private key of {look.service.label}")]
+        return [
+            self._complaint(
+                "TL-20",
+                f"{self.label} mounts the private key of {look.service.label}",
+                warning=True,
+                field="spec.template.spec.volumes",
+                observed=[f"Secret {name}" for name in held],
+                expected="the CA certificate alone",
+                cause="who has the key can pose as the Service: give clients a ConfigMap with the CA certificate, or "
+                "items with ca.crt alone",
+            )
+        ]
 
     def probe(self) -> list[Finding]:
         """CL-07."""

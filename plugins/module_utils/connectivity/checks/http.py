@@ -15,7 +15,7 @@ from ..ports import web_ports
 from ..result import Finding
 from ..scope import ASKED, Probe
 from .common import Bench, why_unprobed
-from .paths import answers, relevant
+from .paths import answers, by_target, relevant
 
 NAME = "http"
 _bench = Bench(NAME)
@@ -25,6 +25,7 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
     ("DP-03", "The cluster IP answers", "create jobs (probe)"),
     ("DP-04", "The name answers", "create jobs (probe)"),
     ("DP-08", "Status and content are as expected", "create jobs (probe)"),
+    ("DP-14", "Answers come in time", "create jobs (probe)"),
     ("DP-09", "A port speaks what it is expected to: TLS or plain HTTP", "create jobs (probe)"),
     ("NP-02", "Every node answers at the NodePort", "create jobs (probe)"),
 )
@@ -81,7 +82,7 @@ def check(look: Look) -> list[Finding]:
         from . import tls  # cryptography is loaded where TLS is judged only
 
         found = tls.check(_bench, look) + found
-    return found + _content(look)
+    return found + _content(look) + _in_time(look)
 
 
 def _ways(look: Look) -> list[Finding]:
@@ -129,6 +130,37 @@ def _content(look: Look) -> list[Finding]:
         if complaints:
             break
     return _bench.verdict("DP-08", _once(complaints), good, f"status and content are as expected ({good} answer(s))")
+
+
+def _in_time(look: Look) -> list[Finding]:
+    """DP-14. As with content, a slow endpoint is accused itself, not the ways that lead to it."""
+    limit, complaints, good = look.question.expect.within_ms, [], 0
+    for purpose, _check, title in _PATHS if limit is not None else ():
+        told = [pair for pair in relevant(look, purpose) if pair[1].answered and pair[0].task["type"] in ASKED]
+        for target, seen in by_target(told).items():
+            slow = {probe.vantage.label: found.ms for probe, found in seen if found.ms > (limit or 0)}
+            good += len(seen) - len(slow)
+            if slow:
+                complaints.append(_late(look, f"{title} {target}", seen[0][0], slow))
+        if complaints:
+            break
+    return _bench.verdict("DP-14", complaints, good, f"half of the answers come within {limit} ms ({good} way(s))")
+
+
+def _late(look: Look, way: str, probe: Probe, slow: t.Mapping[str, float]) -> Finding:
+    pod = look.after.pod(probe.endpoint.pod_uid) if probe.endpoint else None
+    everywhere = len(slow) == len([one for one in look.plan.vantages if look.works(one)])
+    return _bench.failed(
+        "DP-14",
+        f"{look.service.label} answers by {way} later than expected",
+        object=pod.label if pod else look.service.label,
+        field=probe.target,
+        observed={label: f"{ms:.0f} ms" for label, ms in sorted(slow.items())},
+        expected=f"at most {look.question.expect.within_ms} ms",
+        cause="every client waits, so it is the application" if everywhere else "other clients do not wait so long",
+        subjects=frozenset({look.service.uid, pod.uid if pod else ENDPOINTS}),
+        component=f"content/{pod.name}" if pod else "content",
+    )
 
 
 def _once(complaints: t.Sequence[Finding]) -> list[Finding]:
