@@ -21,8 +21,7 @@ demo: cluster ## See the tutorial happen and be verified on a real cluster, whic
 	@ansible-playbook --inventory $(PLUMBLINE_INVENTORY) plumbline.kubernetes.quickstart
 
 test: venv ## Run all checks and tests
-	@echo "linters and unit tests: side by side, about 2:30; each is shown when it has ended"
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint unit
+	@tests/together.sh 2:30 lint unit
 	@$(MAKE) --no-print-directory molecule
 
 lint: venv ## Run all linters and ansible-test sanity
@@ -35,13 +34,14 @@ unit: venv ## Run the unit tests
 molecule: cluster ## Run the scenarios on the real cluster, or one: SCENARIO=<name>
 	@tests/scenarios.sh $(SCENARIO)
 
-faults: cluster ## Break the real cluster in every known way, and see whether the right cause is named
+faults: cluster ## Break a real cluster of its own in every known way, and see whether the right cause is named
+	@ansible-playbook --inventory $(PLUMBLINE_INVENTORY) tests/faults/cluster.yml
 	@PYTHONPATH=$(ANSIBLE_COLLECTIONS_PATH) python tests/faults/run.py --inventory $(PLUMBLINE_INVENTORY) --record tests/faults/recorded $(CASES)
 
-bench: cluster ## Measure our modules beside kubernetes.core on the cluster
+bench: cluster ## Measure our modules beside kubernetes.core and the goals, `scale` with it
 	@python tests/bench/bench.py
 
-scale: cluster ## Measure a survey of 1,000 Services, on a cluster of its own with pretended pods
+scale: cluster ## Of that, only a survey of 1,000 Services, on a cluster of its own with pretended pods
 	@python tests/bench/scale.py
 
 venv: ## Make the Python environment .venv
@@ -50,7 +50,7 @@ venv: ## Make the Python environment .venv
 cluster: ## Make this machine ready for the cluster: Docker, kind, images
 	@$(BED) up
 
-clean: ## Remove the cluster, stop what we started
+clean: ## Remove the clusters, stop what we started
 	@$(BED) down
 
 distclean: ## Remove the caches and .venv as well

@@ -45,6 +45,9 @@ Every check has an id that stays, and ends as `pass`, `fail`, `warn`, `skipped` 
 What is complained of was seen twice, while nothing that it rests on changed. `verify` judges the layers that its
 option `checks` names, `diagnose` judges all of them; the layers `node`, `outside` and `api_proxy` only with the options
 `node_level: true`, `outside: true` and `api_proxy: true`.
+
+In the commands of the pages, fill in what is in capital letters. Where a container has no `wget`, `ping` or shell, ask
+from one beside it: `kubectl debug -n demo POD -it --image=busybox`.
 """
 
 WAIVERS = """## Waivers
@@ -81,6 +84,9 @@ sure, how to mend it, and how to prove that. The field `runbook` of a cause lead
 - `fix` has the next step as text, and where it can be worked out for this very Service also as a line and as a task.
   The runbook has the rest: what else can be behind it, what to watch out for, and in which order.
 - There are several causes where one does not explain everything. The first comes first: mend it, then diagnose again.
+
+In the commands, fill in what is in capital letters. Where a container has no `wget`, `ping` or shell, ask from one
+beside it: `kubectl debug -n demo POD -it --image=busybox`.
 
 ## The parts, in causal order
 

@@ -4,7 +4,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Usage: tests/scenarios.sh [SCENARIO]      (by `make molecule`, which sets the environment)
-# Makes the cluster, runs the scenario or all of them, two at a time where they do not mind, and counts.
+# Makes the cluster, runs the scenario or all of them, two at a time where they do not mind, and counts. A scenario that
+# cannot be tried on this machine prints a message that begins with "Skipped: ", and counts as such.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
@@ -13,16 +14,22 @@ readonly alone=(availability healthy rotation)
 # The longest, so that none of them is left over at the end.
 readonly longest=(verify secure clusters runbooks idempotence)
 readonly lanes=2
+# How many minutes all of them took the last time, here
+readonly minutes=${XDG_CACHE_HOME:-$HOME/.cache}/plumbline/log/scenarios.minutes
 
-one() { # SCENARIO: its verdict, seconds and output become files; what it did is shown when it failed
-  local began=$SECONDS verdict=failed
-  echo "molecule: $1 begins"
+clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
+
+one() { # SCENARIO NUMBER: its verdict, seconds and output become files; what it did is shown when it failed
+  local began=$SECONDS verdict=failed why
+  echo "molecule: $1 begins, $2 of $all after $(clock "$SECONDS"), about $about min in all"
   # kubernetes.core keeps what a cluster offers in one file of the temporary folder, and two writers spoil it
   mkdir "$logs/$1"
   if TMPDIR="$logs/$1" molecule test --scenario-name "$1" --destroy never --no-command-borders --no-report >"$logs/$1.log" 2>&1; then
     verdict=passed
+    why=$(sed -nE 's/.*"msg": "Skipped: (.*)"$/\1/p' "$logs/$1.log" | head -n 1)
+    [[ -z $why ]] || verdict="skipped ($why)"
   fi
-  echo "$1 $verdict $((SECONDS - began)) s" >"$logs/$1.verdict"
+  echo "$1 $verdict after $((SECONDS - began)) s" >"$logs/$1.verdict"
   sed 's/^/molecule: /' "$logs/$1.verdict"
 }
 
@@ -49,16 +56,28 @@ for folder in molecule/*/; do
   scenario=$(basename "$folder")
   [[ " default ${alone[*]} ${longest[*]} " == *" $scenario "* ]] || others+=("$scenario")
 done
+readonly all=$((${#longest[@]} + ${#others[@]} + ${#alone[@]}))
+about=$(cat "$minutes" 2>/dev/null || echo 18)
+number=0
 for scenario in "${longest[@]}" "${others[@]}"; do
   while (($(jobs -rp | wc -l) >= lanes)); do wait -n; done
-  one "$scenario" &
+  number=$((number + 1))
+  one "$scenario" "$number" &
 done
 wait
-for scenario in "${alone[@]}"; do one "$scenario"; done
+for scenario in "${alone[@]}"; do
+  number=$((number + 1))
+  one "$scenario" "$number"
+done
 
 sort "$logs"/*.verdict | sed 's/^/molecule: /'
-mapfile -t failed < <(sed -n 's/ failed .*//p' "$logs"/*.verdict)
+mapfile -t failed < <(sed -n 's/ failed after .*//p' "$logs"/*.verdict)
+mapfile -t skipped < <(sed -n 's/ skipped \(.*\) after .*/ \1/p' "$logs"/*.verdict)
 for scenario in "${failed[@]}"; do why "$scenario"; done
-verdicts=("$logs"/*.verdict)
-echo "molecule: $((${#verdicts[@]} - ${#failed[@]} + 1)) passed, ${#failed[@]} failed${failed:+: ${failed[*]}}" # and `default` passed
+passed=$((all - ${#failed[@]} - ${#skipped[@]} + 1)) # and `default` passed
+summary="$passed passed, ${#failed[@]} failed${failed:+: ${failed[*]}}"
+((${#skipped[@]} == 0)) || summary+=", ${#skipped[@]} skipped: $(printf '%s, ' "${skipped[@]}")"
+echo "molecule: ${summary%, }, in $(clock "$SECONDS")"
 ((${#failed[@]} == 0))
+mkdir -p "$(dirname "$minutes")"
+echo $(((SECONDS + 30) / 60)) >"$minutes"

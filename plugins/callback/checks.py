@@ -14,9 +14,10 @@ version_added: 0.1.0
 author:
   - The plumbline.kubernetes authors (@plumbline)
 description:
-  - After each task of M(plumbline.kubernetes.verify), its parts, and M(plumbline.kubernetes.diagnose) prints what was
-    judged, by layer, then the findings that are not good, then the root cause in a box.
-  - At the end it prints one line for each host.
+  - After each task of M(plumbline.kubernetes.verify), its parts, M(plumbline.kubernetes.diagnose),
+    M(plumbline.kubernetes.remediate), and M(plumbline.kubernetes.survey) prints what was judged, by layer, then the
+    findings that are not good, then the root cause in a box.
+  - At the end it prints what came of each host. Hosts of which the same is to be said share a line.
   - Uses signs beyond ASCII only on a terminal with UTF-8. Without a terminal, as in CI, it prints plain ASCII.
   - Control characters, and what a CI server would obey, such as C(::error::), are taken out of what strangers wrote.
 requirements:
@@ -41,7 +42,16 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.report.lines 
 PREFIX = "plumbline.kubernetes."
 JUDGES = {
     PREFIX + name
-    for name in ("diagnose", "verify", "verify_dns", "verify_endpoints", "verify_environment", "verify_http")
+    for name in (
+        "diagnose",
+        "remediate",
+        "survey",
+        "verify",
+        "verify_dns",
+        "verify_endpoints",
+        "verify_environment",
+        "verify_http",
+    )
 }
 COLOURS = {
     "fail": C.COLOR_ERROR,

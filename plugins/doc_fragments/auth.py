@@ -13,8 +13,9 @@ options:
   kubeconfig:
     description:
       - Path of a kubeconfig file, several paths joined by V(:), or the content of one as a dictionary.
-      - Without this option and without O(host), the files named by the environment variable E(KUBECONFIG),
-        then C(~/.kube/config), then the service account of the pod that Ansible runs in are tried.
+      - Where neither this nor O(context) nor an O(host) with credentials is given, the first of these is used that is
+        there - the service account of the pod that Ansible runs in, the files named by the environment variable
+        E(KUBECONFIG), C(~/.kube/config).
       - Falls back to the environment variable E(K8S_AUTH_KUBECONFIG).
     type: raw
   context:
@@ -45,30 +46,32 @@ options:
   client_cert:
     description:
       - Path of the client certificate to authenticate with.
-      - Falls back to the environment variable E(K8S_AUTH_CERT_FILE).
+      - Falls back to the environment variables E(K8S_AUTH_CLIENT_CERT) and E(K8S_AUTH_CERT_FILE), in that order.
     type: path
     aliases: [cert_file]
   client_key:
     description:
       - Path of the private key that belongs to O(client_cert).
-      - Falls back to the environment variable E(K8S_AUTH_KEY_FILE).
+      - Falls back to the environment variables E(K8S_AUTH_CLIENT_KEY) and E(K8S_AUTH_KEY_FILE), in that order.
     type: path
     aliases: [key_file]
   ca_cert:
     description:
       - Path of the bundle of certificate authorities that the API server's certificate is verified against.
-      - Falls back to the environment variable E(K8S_AUTH_SSL_CA_CERT).
+      - Falls back to the environment variables E(K8S_AUTH_CA_CERT) and E(K8S_AUTH_SSL_CA_CERT), in that order.
     type: path
     aliases: [ssl_ca_cert]
   validate_certs:
     description:
       - Whether the API server's certificate is verified.
-      - Falls back to the environment variable E(K8S_AUTH_VERIFY_SSL).
+      - In the environment, V(0), V(false) and V(no) say that it is not; anything else says that it is.
+      - Falls back to the environment variables E(K8S_AUTH_VALIDATE_CERTS) and E(K8S_AUTH_VERIFY_SSL), in that order.
     type: bool
     aliases: [verify_ssl]
   proxy:
     description:
-      - URL of an HTTP proxy for the connection to the API server. E(HTTPS_PROXY) and its kin are not read.
+      - URL of an HTTP proxy for the connection to the API server.
+      - Without it, newer versions of the C(kubernetes) library read E(HTTPS_PROXY) and its kin, for all collections.
       - Falls back to the environment variable E(K8S_AUTH_PROXY).
     type: str
   no_proxy:
@@ -79,6 +82,7 @@ options:
   proxy_headers:
     description:
       - Headers sent to the HTTP proxy.
+      - Without this option, the environment variables of the suboptions are read.
     type: dict
     suboptions:
       proxy_basic_auth:
@@ -109,7 +113,7 @@ options:
   impersonate_groups:
     description:
       - Groups to act as.
-      - Falls back to the environment variable E(K8S_AUTH_IMPERSONATE_GROUPS), comma separated.
+      - Falls back to the environment variable E(K8S_AUTH_IMPERSONATE_GROUPS), separated by commas.
     type: list
     elements: str
 notes:

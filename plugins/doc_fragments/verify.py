@@ -175,6 +175,8 @@ options:
     description:
       - Seconds for everything. A healthy Service takes a few. The rest is for looking again before something is
         accused, and DNS caches alone may take 30 s of that.
+      - When they are over, whoever hangs is not waited for any more. What was not answered or read by then is
+        V(inconclusive). Only removing the probe pods may take up to 3 s beyond that.
     type: int
     default: 60
   waivers:

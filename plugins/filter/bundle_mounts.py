@@ -15,9 +15,10 @@ version_added: 0.1.0
 author:
   - The plumbline.kubernetes authors (@plumbline)
 description:
-  - Lists the files in running containers that show the key C(ca.crt) of a ConfigMap, plain or in a projected volume.
-  - A kubelet brings such a file up to date some time after the ConfigMap was changed, so what clients hold has to be
-    read where they are. Mounted by C(subPath) it is never brought up to date.
+  - Lists the files in running containers that show the key C(ca.crt) of a ConfigMap, plain or in a projected volume, or
+    a ClusterTrustBundle.
+  - A kubelet brings such a file up to date some time after the object was changed, so what clients hold has to be read
+    where they are. Mounted by C(subPath) it is never brought up to date.
   - Pods that are on their way out are left out.
 positional: config_map, unless
 options:
@@ -29,11 +30,15 @@ options:
   config_map:
     description: Name of the ConfigMap.
     type: str
-    required: true
+    default: ""
   unless:
     description: Annotations of pods to leave out, such as those that were started after the ConfigMap was changed.
     type: dict
     default: {}
+  cluster_trust_bundle:
+    description: Name of the ClusterTrustBundle.
+    type: str
+    default: ""
 seealso:
   - module: plumbline.kubernetes.certificate_authority
 """
@@ -62,11 +67,14 @@ KEY = "ca.crt"
 Item = t.Mapping[str, t.Any]
 
 
-def bundle_mounts(pods: t.Any, config_map: str, unless: Item | None = None) -> list[dict[str, t.Any]]:
+def bundle_mounts(
+    pods: t.Any, config_map: str = "", unless: Item | None = None, cluster_trust_bundle: str = ""
+) -> list[dict[str, t.Any]]:
     """Files of running containers that show the bundle."""
     if not isinstance(pods, t.Sequence) or isinstance(pods, str):
         raise AnsibleFilterError(f"bundle_mounts: expected a list of pods, got {type(pods).__name__}")
-    return [mount for pod in pods if not _left_out(pod["metadata"], unless or {}) for mount in _of(pod, config_map)]
+    names = config_map, cluster_trust_bundle
+    return [mount for pod in pods if not _left_out(pod["metadata"], unless or {}) for mount in _of(pod, *names)]
 
 
 def _left_out(metadata: Item, unless: Item) -> bool:
@@ -74,9 +82,9 @@ def _left_out(metadata: Item, unless: Item) -> bool:
     return "deletionTimestamp" in metadata or any(annotations.get(key) == value for key, value in unless.items())
 
 
-def _of(pod: Item, config_map: str) -> list[dict[str, t.Any]]:
+def _of(pod: Item, config_map: str, trust_bundle: str) -> list[dict[str, t.Any]]:
     metadata, spec = pod["metadata"], pod["spec"]
-    volumes = {volume["name"]: path for volume in spec.get("volumes") or [] for path in _paths(volume, config_map)}
+    volumes = {volume["name"]: _paths(volume, config_map, trust_bundle) for volume in spec.get("volumes") or []}
     states = (pod.get("status") or {}).get("containerStatuses") or []
     running = {state["name"] for state in states if "running" in (state.get("state") or {})}
     return [
@@ -90,15 +98,18 @@ def _of(pod: Item, config_map: str) -> list[dict[str, t.Any]]:
         for container in spec["containers"]
         if container["name"] in running
         for mount in container.get("volumeMounts") or []
-        for file in _files(mount, volumes.get(mount["name"]))
+        for path in volumes.get(mount["name"], ())
+        for file in _files(mount, path)
     ]
 
 
-def _paths(volume: Item, config_map: str) -> list[str]:
+def _paths(volume: Item, config_map: str, trust_bundle: str) -> list[str]:
     """Where in a volume the bundle is."""
     projected = (volume.get("projected") or {}).get("sources") or []
-    sources = [source.get("configMap") or {} for source in (volume, *projected)]
-    return [path for source in sources if source.get("name") == config_map for path in _of_key(source)]
+    maps = [source.get("configMap") or {} for source in (volume, *projected)]
+    found = [path for source in maps if config_map and source.get("name") == config_map for path in _of_key(source)]
+    bundles = [source.get("clusterTrustBundle") or {} for source in projected]
+    return found + [source["path"] for source in bundles if trust_bundle and source.get("name") == trust_bundle]
 
 
 def _of_key(source: Item) -> list[str]:
@@ -106,10 +117,8 @@ def _of_key(source: Item) -> list[str]:
     return [KEY] if items is None else [item["path"] for item in items if item["key"] == KEY]
 
 
-def _files(mount: Item, path: str | None) -> list[str]:
+def _files(mount: Item, path: str) -> list[str]:
     """The file that a mount of the volume shows it as."""
-    if path is None:
-        return []
     below = mount.get("subPath") or ""
     if not below:
         return [f"{mount['mountPath'].rstrip('/')}/{path}"]

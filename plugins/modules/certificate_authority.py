@@ -79,22 +79,21 @@ options:
       - Common name of the CA. The number of the generation is added. By default O(name).
       - This option and those about the certificate, O(key_type), O(lifetime_days), O(intermediate), O(path_length),
         O(permitted_names) and O(permitted_addresses), count when a generation is made. To change them, rotate.
+      - What they leave out is as in the certificates of the generation that issues, so that a rotation, and the
+        replacement of a stolen key, takes no constraint away that nobody repeats. The defaults are those of the first.
     type: str
   key_type:
-    description: Type of the key.
+    description: Type of the key. By default V(P-256).
     type: str
     choices: [P-256, P-384, Ed25519, RSA-2048, RSA-3072, RSA-4096]
-    default: P-256
   lifetime_days:
-    description: How long the CA is valid.
+    description: How long the CA is valid. By default V(3650).
     type: int
-    default: 3650
   intermediate:
     description:
       - Issue by an intermediate CA. Clients trust the root above it, whose key signs the intermediate and is then
-        forgotten, so it cannot be stolen.
+        forgotten, so it cannot be stolen. By default there is none.
     type: bool
-    default: false
   path_length:
     description: How many CAs there may be below the root. By default as many as there are.
     type: int
@@ -103,14 +102,13 @@ options:
       - DNS names that the CA may issue for, each with all names below it, without a dot at the beginning.
       - With it the CA may issue for no IP address but those of O(permitted_addresses).
       - The short names of a Service, such as C(web), are names too.
+      - By default any. An empty list takes the constraints of the generation before away.
     type: list
     elements: str
-    default: []
   permitted_addresses:
-    description: Networks that the CA may issue for, with O(permitted_names).
+    description: Networks that the CA may issue for, with O(permitted_names). By default none.
     type: list
     elements: str
-    default: []
   bundle_namespaces:
     description:
       - Namespaces to publish the bundle in. They have to exist.
@@ -242,6 +240,10 @@ bundle_namespaces:
   type: list
   elements: str
   sample: [demo]
+trust_bundle:
+  description: Whether the bundle is kept as a ClusterTrustBundle too, by this run or an earlier one.
+  returned: when O(state=present)
+  type: bool
 renew_at:
   description: When a third of the time is left, and a rotation is due. Empty in check mode for one to come.
   returned: when O(state=present)
@@ -271,17 +273,20 @@ OPTIONS: dict[str, t.Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "subject": {"type": "str"},
     # no_log=False: Ansible takes the word key in a name for a sign of a value to hide.
-    "key_type": {"type": "str", "choices": list(KEY_TYPES), "default": "P-256", "no_log": False},
-    "lifetime_days": {"type": "int", "default": 3650},
-    "intermediate": {"type": "bool", "default": False},
+    "key_type": {"type": "str", "choices": list(KEY_TYPES), "no_log": False},
+    "lifetime_days": {"type": "int"},
+    "intermediate": {"type": "bool"},
     "path_length": {"type": "int"},
-    "permitted_names": {"type": "list", "elements": "str", "default": []},
-    "permitted_addresses": {"type": "list", "elements": "str", "default": []},
+    "permitted_names": {"type": "list", "elements": "str"},
+    "permitted_addresses": {"type": "list", "elements": "str"},
     "bundle_namespaces": {"type": "list", "elements": "str", "default": []},
     "trust_bundle": {"type": "bool", "default": False},
     "rotation": {"type": "str", "choices": list(ROTATIONS)},
     "compromised": {"type": "int"},
 }
+# Of the first generation.
+DEFAULT_KEY_TYPE = "P-256"
+DEFAULT_DAYS = 3650
 # The last moment that a certificate can name (RFC 5280, 4.1.2.5) is far away, but not for any number of days.
 LONGEST_DAYS = 36500
 
@@ -300,8 +305,9 @@ def action(task: Task, cluster: Cluster) -> dict[str, t.Any]:
 
 
 def _present(task: Task, cluster: Cluster, place: authority.Store, bundles: generations.Bundles) -> dict[str, t.Any]:
-    params, profile, now = task.params, _profile(task.params), datetime.now(UTC)
-    wanted = generations.Wanted(profile, params["rotation"], params["compromised"])
+    params, now = task.params, datetime.now(UTC)
+    first = Profile(params["name"], DEFAULT_KEY_TYPE, timedelta(days=DEFAULT_DAYS))
+    wanted = generations.Wanted(first, _given(params), params["rotation"], params["compromised"])
     outcome = generations.present(cluster, place, wanted, bundles, params, now, check_mode=task.check_mode)
     after = outcome.after
     for notice in (*outcome.notices, generations.overdue(after, now)):
@@ -309,11 +315,12 @@ def _present(task: Task, cluster: Cluster, place: authority.Store, bundles: gene
             task.warn(notice)
     result = {
         "changed": outcome.changed,
-        "generations": [generations.described(item, profile) for item in after.generations],
+        "generations": [generations.described(item, outcome.profile) for item in after.generations],
         "issuing": after.issuing.number if after.issuing else None,
         "bundle": pem_of(after.roots),
         "published": outcome.published,
         "bundle_namespaces": list(after.namespaces),
+        "trust_bundle": after.cluster_wide,
         "reason": generations.reason(wanted, outcome),
         "renew_at": generations.renew_at(after),
     }
@@ -322,21 +329,21 @@ def _present(task: Task, cluster: Cluster, place: authority.Store, bundles: gene
     return result
 
 
-def _profile(params: dict[str, t.Any]) -> Profile:
-    days = params["lifetime_days"]
-    if not 1 <= days <= LONGEST_DAYS:
+def _given(params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """What the options say of the certificate; what they leave out is as before."""
+    days, names, addresses = (params[option] for option in ("lifetime_days", "permitted_names", "permitted_addresses"))
+    if days is not None and not 1 <= days <= LONGEST_DAYS:
         raise refusal("lifetime_days", days, f"from 1 to {LONGEST_DAYS}")
-    if params["permitted_addresses"] and not params["permitted_names"]:
-        raise refusal("permitted_names", None, "them with permitted_addresses")
-    return Profile(
-        params["subject"] or params["name"],
-        params["key_type"],
-        timedelta(days=days),
-        params["intermediate"],
-        params["path_length"],
-        tuple(_constraint(name) for name in params["permitted_names"]),
-        tuple(_network(text) for text in params["permitted_addresses"]),
-    )
+    given = {
+        "subject": params["subject"] or None,
+        "key_type": params["key_type"],
+        "lifetime": None if days is None else timedelta(days=days),
+        "intermediate": params["intermediate"],
+        "path_length": params["path_length"],
+        "permitted_names": None if names is None else tuple(_constraint(name) for name in names),
+        "permitted_addresses": None if addresses is None else tuple(_network(text) for text in addresses),
+    }
+    return {attribute: value for attribute, value in given.items() if value is not None}
 
 
 def _constraint(name: str) -> str:

@@ -112,7 +112,10 @@ options:
     type: list
     elements: str
   ip_families:
-    description: IP families of the Service. The second may come and go, the first cannot be changed.
+    description:
+      - IP families of the Service. The second may come and go, the first cannot be changed.
+      - With an O(ip_family_policy) for both, the cluster adds the second to a list of one, and only the policy
+        V(SingleStack) takes it away again.
     type: list
     elements: str
     choices: [IPv4, IPv6]

@@ -48,9 +48,12 @@ options:
     type: str
     required: true
   state:
-    description: V(absent) removes all generations and their O(alias), also those that are in use.
+    description:
+      - V(absent) removes all generations and their O(alias), also those that are in use.
+      - V(pruned) only removes old generations that nothing names any more. V(present) does too, but before the roll-out
+        of a new one, which lets go of an older one.
     type: str
-    choices: [present, absent]
+    choices: [present, absent, pruned]
     default: present
   issuer:
     description:
@@ -189,14 +192,15 @@ options:
   keep:
     description:
       - How many generations to keep for undo, besides the newest one and those that are named by a workload (also a
-        ReplicaSet without pods), a pod, an Ingress or a Gateway of the namespace.
+        ReplicaSet without pods), a pod, an Ingress or a Gateway of the namespace, or by a Gateway of another one that
+        a ReferenceGrant lets use its Secrets.
     type: int
     default: 2
 notes:
   - The module needs in O(namespace) the rights to V(list), V(get), V(create), V(patch) and V(delete) C(secrets).
   - To remove old generations it needs the right to V(list) C(deployments), C(replicasets), C(statefulsets),
-    C(daemonsets), C(controllerrevisions), C(cronjobs), C(jobs), C(pods), C(ingresses) and C(gateways) there. Without it
-    they stay, with a warning.
+    C(daemonsets), C(controllerrevisions), C(cronjobs), C(jobs), C(pods), C(ingresses), C(gateways) and
+    C(referencegrants) there, and C(gateways) in the namespaces that those name. Without it they stay, with a warning.
   - O(include) needs the right to V(get) C(services), or to V(list) C(nodes).
   - The clocks of the machine that runs the task and of the API server may be two minutes apart, not more.
 seealso:
@@ -304,7 +308,7 @@ csr:
   type: str
 pruned:
   description: Names of the old generations that were, or in check mode would be, removed.
-  returned: when O(state=present)
+  returned: when O(state=present) or O(state=pruned)
   type: list
   elements: str
 removed:
@@ -339,7 +343,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.tls.passphras
 OPTIONS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
     "namespace": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "state": {"type": "str", "choices": ["present", "absent", "pruned"], "default": "present"},
     "issuer": {"type": "str", "choices": ["self_signed", "authority", "given", "csr"]},
     "service": {"type": "str"},
     "names": {"type": "list", "elements": "str", "default": []},
@@ -380,7 +384,7 @@ ONLY = {
 def action(task: Task, cluster: Cluster) -> dict[str, t.Any]:
     """Bring the Secret to the wanted state."""
     _check(task.params)
-    return _absent(task, cluster) if task.params["state"] == "absent" else _present(task, cluster)
+    return {"present": _present, "absent": _absent, "pruned": _pruned}[task.params["state"]](task, cluster)
 
 
 def _check(params: dict[str, t.Any]) -> None:
@@ -399,10 +403,13 @@ def _check(params: dict[str, t.Any]) -> None:
                 raise refusal(option, None, "private_key_path with certificate_path, or source_secret")
 
 
+def _names(params: dict[str, t.Any]) -> server.Names:
+    return server.Names(params["name"], params["namespace"], params["alias"], params["adopt"], params["keep"])
+
+
 def _present(task: Task, cluster: Cluster) -> dict[str, t.Any]:
     params = task.params
-    names = server.Names(params["name"], params["namespace"], params["alias"], params["adopt"], params["keep"])
-    now = datetime.now(UTC)
+    names, now = _names(params), datetime.now(UTC)
     csr = ""
     plan = _plan(task, cluster, now)
     if params["issuer"] == "csr" and isinstance(plan, server.Issue):
@@ -471,6 +478,16 @@ def _absent(task: Task, cluster: Cluster) -> dict[str, t.Any]:
     result: dict[str, t.Any] = {"changed": bool(removed), "removed": removed}
     if task.diff:
         result["diff"] = {"before": {"secrets": removed}, "after": {"secrets": []}}
+    return result
+
+
+def _pruned(task: Task, cluster: Cluster) -> dict[str, t.Any]:
+    pruned, notices = server.prune(cluster, _names(task.params), check_mode=task.check_mode)
+    for notice in notices:
+        task.warn(notice)
+    result: dict[str, t.Any] = {"changed": bool(pruned), "pruned": pruned}
+    if task.diff:
+        result["diff"] = {"before": {"secrets": pruned}, "after": {"secrets": []}}
     return result
 
 

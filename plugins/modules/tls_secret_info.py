@@ -83,7 +83,7 @@ options:
     type: int
 notes:
   - The module needs in O(namespace) the rights to V(list) and V(get) C(secrets). For RV(generations[].in_use_by) it
-    needs the right to V(list) what can name them, as M(plumbline.kubernetes.tls_secret) does.
+    needs the rights to V(list) what can name them, as M(plumbline.kubernetes.tls_secret) does.
   - For O(service) it needs those of M(plumbline.kubernetes.verify_http), without the ones on nodes, Secrets and
     ConfigMaps.
 seealso:
@@ -125,6 +125,13 @@ aliases:
   returned: success
   type: list
   elements: str
+repeats:
+  description:
+    - By name of each of RV(aliases) the generation whose certificate is in it. That is not RV(current) where a run was
+      killed before it wrote the alias, and empty where somebody else wrote it.
+  returned: success
+  type: dict
+  sample: {"nginxsecret": "my-nginx-tls-3c182a43b2"}
 generations:
   description: The generations, newest first.
   returned: success
@@ -149,7 +156,9 @@ generations:
           O(bundle) whether clients trust it.
       type: str
     in_use_by:
-      description: Workloads, pods, Ingresses and Gateways of the namespace that name it, as C(Kind/name).
+      description:
+        - Workloads, pods, Ingresses and Gateways that name it, as C(Kind/name). Gateways of another namespace, that
+          have leave by a ReferenceGrant, as C(Kind/namespace/name).
       type: list
       elements: str
 served:
@@ -193,15 +202,17 @@ from datetime import UTC, datetime
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.availability.plan import CLIENT
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import served
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Body, Cluster
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.errors import Forbidden
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds import SECRET
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.module import Definition, Task
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.certificates import (
     facts,
+    fingerprint,
     parse_chain,
     stamp,
 )
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.errors import PkiError
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.tls import material, secrets
 
 OPTIONS: dict[str, t.Any] = {
@@ -243,19 +254,27 @@ def action(task: Task, cluster: Cluster) -> dict[str, t.Any]:
             }
         )
     current = generations[0]["secret_name"] if generations else ""
+    names = {item["certificate"].get("fingerprint"): item["secret_name"] for item in reversed(generations)}
+    aliases = [item.name for item in secrets.aliases(metadata, name)]
     result: dict[str, t.Any] = {
         "changed": False,
         "current": current,
-        "aliases": [item.name for item in secrets.aliases(metadata, name)],
+        "aliases": aliases,
+        "repeats": {alias: _repeated(cluster.get(SECRET, alias, namespace), names) for alias in aliases},
         "generations": generations,
         "in_use_known": known,
     }
     service, port, client = (task.params[option] for option in ("service", "port", "client"))
     if service and not task.check_mode:
-        names = {item["certificate"].get("fingerprint"): item["secret_name"] for item in reversed(generations)}
         found_served = served.ask(cluster, namespace, service, port, client)
         result["served"] = [_served(one, names, current) for one in found_served]
     return result
+
+
+def _repeated(item: Body | None, names: dict[str, str]) -> str:
+    """The generation that an alias holds: its certificate is compared, for an annotation may be out of date."""
+    stored = secrets.stored_of(item)
+    return names.get(fingerprint(stored.chain[0]), "") if stored and stored.pair else ""
 
 
 def _served(one: served.Served, names: dict[str, str], current: str) -> dict[str, t.Any]:
@@ -277,7 +296,7 @@ def _served(one: served.Served, names: dict[str, str], current: str) -> dict[str
 def _users(task: Task, cluster: Cluster, names: list[str]) -> tuple[dict[str, list[str]], bool]:
     try:
         return secrets.users(cluster, task.params["namespace"], names) if names else {}, True
-    except Forbidden as error:
+    except (Forbidden, PkiError) as error:
         task.warn(f"who uses the Secrets is left out: {error}")
         return {}, False
 

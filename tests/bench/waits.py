@@ -18,6 +18,7 @@ import types
 import typing as t
 from pathlib import Path
 
+import versions
 from ansible.module_utils.testing import patch_module_args
 from kubernetes import client, watch
 
@@ -25,7 +26,7 @@ from ansible_collections.plumbline.kubernetes.plugins.modules import deployment,
 
 NAMESPACE = "bench-waits"
 NAME = "web"
-IMAGE = "plumbline.local/nginx:1.30.6"
+IMAGE = versions.NGINX_TAG
 
 Action = t.Callable[[], None]
 

@@ -23,7 +23,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.certifica
 
 Body = dict[str, t.Any]
 NAME = "my-nginx"
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 CONF = """server {
   listen 8080 default_server;
@@ -102,7 +102,12 @@ class Bed:
             "image": self.images["nginx"],
             "imagePullPolicy": "IfNotPresent",
             "ports": [{"name": "http", "containerPort": 8080}, {"name": "https", "containerPort": 8443}],
-            "readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1, "failureThreshold": 1},
+            "readinessProbe": {
+                "httpGet": {"path": "/", "port": 8080},
+                "periodSeconds": 1,
+                "failureThreshold": 1,
+                "timeoutSeconds": 9,
+            },
             "volumeMounts": [
                 {"name": "conf", "mountPath": "/etc/nginx/conf.d"},
                 {"name": "cert", "mountPath": "/etc/nginx/ssl"},
@@ -377,6 +382,8 @@ class Bed:
         params |= {"name": NAME, "namespace": self.namespace}
         params["client"]["image"] = self.images["python"]
         params["tls"]["bundle"] = pem_of((self.authority.certificate,))
+        # What is asked here is what is found, not how soon: the machine is busy with what the case does.
+        params["timeout"] = 180
         for key, value in self.options.items():
             params[key] = {**params[key], **value} if isinstance(value, dict) else value
         return asking.question(params, (*asking.LAYERS, *asking.SURROUNDINGS), causes=True)

@@ -12,6 +12,7 @@ import time
 import typing as t
 from dataclasses import dataclass
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from functools import partial
 
 from bed import CONF, NAME, Bed
@@ -21,6 +22,7 @@ from cryptography.x509.oid import NameOID
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.app.endpoints import load_balancer_addresses
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube import kinds
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.errors import KubeError
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki import keys
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.certificates import pem_of
 
@@ -34,6 +36,8 @@ LOAD_BALANCER = 122
 SYNC = 3
 # Seconds in which a service proxy that could not write its rules has tried again.
 WRITE = 35
+# Seconds in which a kubelet has updated a mounted file, and CoreDNS has noticed.
+RELOAD = 180
 # Seconds after which a pod that fits on no node is no longer said to wait for room.
 SCHEDULE = 22
 
@@ -43,7 +47,8 @@ class Case:
     """One fault, or several at once.
 
     Attributes:
-        components: patterns of the parts that must be the first causes, in this order; `|` between alternatives.
+        components: patterns of the parts that must be the causes, in this order and no others; `|` between
+            alternatives.
         words: what the first cause's line must contain, or that of the advice.
         inject: breaks it, and returns when the cluster shows it.
         alone: it breaks something that other cases use.
@@ -56,6 +61,13 @@ class Case:
     inject: t.Callable[[Bed], None]
     alone: bool = False
     advice: str = ""
+
+    def is_named_by(self, components: t.Sequence[str]) -> bool:
+        """Whether the causes are the right ones: a consequence that is told as a cause is as wrong as a lost one."""
+        return len(components) == len(self.components) and all(
+            any(fnmatchcase(component, one) for one in pattern.split("|"))
+            for component, pattern in zip(components, self.components, strict=True)
+        )
 
 
 CASES: list[Case] = []
@@ -190,6 +202,45 @@ def _quota(bed: Bed) -> None:
     bed.extra(kinds.RESOURCE_QUOTA, bed.meta("ResourceQuota", "none", spec={"hard": {"pods": "0"}}))
     bed.born()
     bed.until(lambda: not bed.pods(), "no pods")
+
+
+@case("F12-admission-policy", "admission", words="ValidatingAdmissionPolicy.*plain images only")
+def _admission_policy(bed: Bed) -> None:
+    """What a webhook does, without a server for it; for this namespace alone."""
+    name, mine = bed.namespace, {"kubernetes.io/metadata.name": bed.namespace}
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    nginx = "object.metadata.?labels.run.orValue('') != 'my-nginx'"
+    spec = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"namespaceSelector": {"matchLabels": mine}, "resourceRules": [rule]},
+        "validations": [{"expression": nginx, "message": "plain images only"}],
+    }
+    about = {"apiVersion": ADMISSION_POLICY.api_version, "metadata": {"name": name}}
+    bound = {"policyName": name, "validationActions": ["Deny"]}
+    bed.extra(ADMISSION_POLICY, {**about, "kind": ADMISSION_POLICY.kind, "spec": spec})
+    bed.extra(ADMISSION_BINDING, {**about, "kind": ADMISSION_BINDING.kind, "spec": bound})
+    pod = bed.meta("Pod", "try", spec={"containers": [{"name": "c", "image": "plumbline.invalid/c:1"}]})
+    pod["metadata"]["labels"] = {"run": NAME}
+
+    def refused() -> bool:
+        try:
+            bed.cluster.apply(kinds.POD, pod, manager="faults", force=True, dry_run=True)
+        except KubeError as error:
+            return "plain images only" in str(error)
+        return False
+
+    bed.until(refused, "a policy in force")
+    bed.born()
+    bed.until(lambda: not bed.pods(), "no pods")
+
+
+ADMISSION_POLICY, ADMISSION_BINDING = (
+    kinds.Kind("admissionregistration.k8s.io/v1", kind, plural, namespaced=False)
+    for kind, plural in (
+        ("ValidatingAdmissionPolicy", "validatingadmissionpolicies"),
+        ("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings"),
+    )
+)
 
 
 @case("X1-readiness-gate", "ready/*", words="gate")
@@ -512,6 +563,20 @@ def _deny_egress(bed: Bed) -> None:
     bed.options["probe"] = False
 
 
+@case("F44-deny-egress-enforced", "policy/*/deny", words="deny does not let the client out to port")
+def _deny_egress_enforced(bed: Bed) -> None:
+    """What a plugin that enforces policies does to the clients, done on each node to all that is not the kubelet."""
+    dns = {"ports": [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]}
+    bed.extra(kinds.NETWORK_POLICY, policy(bed, {"podSelector": {}, "policyTypes": ["Egress"], "egress": [dns]}))
+    addresses = ",".join(pod["status"]["podIP"] for pod in bed.pods())
+    for node in bed.cluster.list(kinds.NODE).items:
+        name = node["metadata"]["name"]
+        for address in addresses.split(","):
+            rule = f"FORWARD ! -i eth0 -d {address} -p tcp --syn -j DROP".split()
+            docker("exec", name, "iptables", "-t", "mangle", "-I", *rule)
+            bed.undo.append(partial(docker, "exec", name, "iptables", "-t", "mangle", "-D", *rule))
+
+
 @case("F44-deny-dns", "policy/*/deny", words="deny keeps the client from the DNS servers")
 def _deny_dns(bed: Bed) -> None:
     rule = {"ports": [{"port": number, "protocol": "TCP"} for number in (8080, 8443)]}
@@ -694,6 +759,29 @@ def _corefile(bed: Bed) -> None:
     bed.corefile(lambda text: text.replace("ready", "redy", 1))
 
 
+@case("F35-corefile-not-taken-over", "dns/corefile", words="cannot read their Corefile", alone=True)
+def _corefile_reloaded(bed: Bed) -> None:
+    """Servers that run refuse it and go on with the one before: nothing is lost until they start again."""
+    found = bed.cluster.get(kinds.CONFIG_MAP, "coredns", "kube-system") or {}
+    good = found["data"]["Corefile"]
+
+    def write(text: str) -> None:
+        bed.change(kinds.CONFIG_MAP, "coredns", {"data": {"Corefile": text}}, "kube-system")
+
+    def anew() -> None:
+        for pod in bed.dns_pods():
+            bed.cluster.delete(kinds.POD, pod["metadata"]["name"], "kube-system")
+
+    def told() -> bool:
+        names = [pod["metadata"]["name"] for pod in bed.dns_pods()]
+        logs = [bed.cluster.log_tail("kube-system", name, "coredns", previous=False) for name in names]
+        return all("Error during parsing" in log or "Unknown directive" in log for log in logs)
+
+    bed.undo += [bed.dns_ready, anew, partial(write, good)]
+    write(good.replace("ready", "redy", 1))
+    bed.until(told, "servers that refuse it", RELOAD)
+
+
 @case("F36-forwarding-loop", "dns/corefile", words="forward queries to themselves", alone=True)
 def _forwarding_loop(bed: Bed) -> None:
     bed.corefile(lambda text: text.replace("forward . /etc/resolv.conf", "forward . 127.0.0.1"))
@@ -723,7 +811,13 @@ def _dns_selector(bed: Bed) -> None:
     bed.change(kinds.SERVICE, "kube-dns", {"spec": {"selector": wrong}}, "kube-system")
 
 
-@case("F42-first-query-lost", "resolver/*", words="the first query of clients on .* is lost: names resolve after 5")
+# Alone: under load the client is late itself, and then accuses nobody.
+@case(
+    "F42-first-query-lost",
+    "resolver/*",
+    words="the first query of clients on .* is lost: names resolve after 5",
+    alone=True,
+)
 def _first_query_lost(bed: Bed) -> None:
     """The queries for names of this namespace are lost for a second, counted from a pod's first one, on one node."""
     node = bed.pods()[0]["spec"]["nodeName"]
@@ -746,6 +840,15 @@ def _no_proxy(bed: Bed) -> None:
     bed.undo.append(lambda: bed.proxy_affinity(None))
     bed.proxy_affinity({"nodeAffinity": required})
     bed.until(lambda: bed.proxies() == 2, "two proxies")
+    bed.replaced()
+
+
+@case("F47-proxy-stopped", "proxy/*", words="service proxy", alone=True)
+def _proxy_stopped(bed: Bed) -> None:
+    """It counts as ready, and its rules lead to pods that are gone."""
+    node = bed.pods()[0]["spec"]["nodeName"]
+    bed.undo.append(lambda: docker("exec", node, "pkill", "-CONT", "-f", "kube-proxy"))
+    docker("exec", node, "pkill", "-STOP", "-f", "kube-proxy")
     bed.replaced()
 
 
@@ -917,12 +1020,12 @@ def docker(*words: str) -> str:
     return subprocess.run(["docker", *words], check=True, capture_output=True, timeout=60, text=True).stdout
 
 
-# ----- two at once
+# ----- two at once: neither hides the other
 
 
-@case("2F-selector-and-certificate", "selector", words="run=my-nginx")
-def _selector_and_more(bed: Bed) -> None:
-    bed.extra(kinds.NETWORK_POLICY, policy(bed, {"podSelector": {}, "policyTypes": ["Ingress"]}))
+@case("2F-selector-and-policy", "selector", "policy/*/deny", words="run=my-nginx")
+def _selector_and_policy(bed: Bed) -> None:
+    _deny_ingress(bed)
     _selector(bed)
 
 
@@ -936,3 +1039,53 @@ def _policy_and_environment(bed: Bed) -> None:
 def _port_and_expired(bed: Bed) -> None:
     _expired(bed)
     _target_port(bed)
+
+
+@case("2F-port-and-policy", "port/80", "policy/*/deny", words="no pod listens on targetPort 8081")
+def _port_and_policy(bed: Bed) -> None:
+    """Where a policy keeps every client out, only a look from inside tells that there is nothing to be reached."""
+    _target_port_inside(bed)
+    _deny_ingress(bed)
+
+
+@case("2F-selector-and-client", "selector", "client", words="run=my-nginx")
+def _selector_and_client(bed: Bed) -> None:
+    _client_resolver(bed)
+    _selector(bed)
+
+
+@case("2F-crash-and-selector", "started/*", "selector", words="emerg|CrashLoop")
+def _crash_and_selector(bed: Bed) -> None:
+    _crash(bed)
+    _selector(bed)
+
+
+@case("2F-secret-and-policy", "source/Secret/absent", "policy/*/deny", words="absent")
+def _secret_and_policy(bed: Bed) -> None:
+    _secret_missing(bed)
+    bed.extra(kinds.NETWORK_POLICY, policy(bed, {"podSelector": {}, "policyTypes": ["Ingress"]}))
+
+
+@case("2F-readiness-and-expired", "ready/*", "certificate", words="readiness probe")
+def _readiness_and_expired(bed: Bed) -> None:
+    _expired(bed)
+    _readiness(bed)
+
+
+@case("2F-proxy-and-environment", "proxy/*", "environment/*", words="service proxy", alone=True)
+def _proxy_and_environment(bed: Bed) -> None:
+    _recreated(bed)
+    time.sleep(SYNC)  # else the proxy that has just heard of the Service is the one that is stopped
+    _rules_gone(bed)
+
+
+@case("2F-port-and-dns-service", "port/80", "dns/service", words="8081", alone=True)
+def _port_and_dns_service(bed: Bed) -> None:
+    _dns_selector(bed)
+    _target_port(bed)
+
+
+@case("2F-selector-and-no-dns-servers", "selector", "dns/servers", words="run=my-nginx", alone=True)
+def _selector_and_no_dns_servers(bed: Bed) -> None:
+    _no_dns_servers(bed)
+    _selector(bed)

@@ -18,13 +18,26 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
 import sys
 from collections.abc import Iterator
 
 import balancer
 import environment
 import images
-from host import CACHE, as_root, ask, docker_answers, install_browser, open_socket, start_docker, stop_docker
+from host import (
+    CACHE,
+    allow_rules,
+    as_root,
+    ask,
+    docker_answers,
+    has_engine,
+    has_ipv6,
+    install_browser,
+    open_socket,
+    start_docker,
+    stop_docker,
+)
 from steps import Missing, Shell, Step, finish, run
 from versions import NGINX_TAG, PYTHON_TAG, VERSIONS, node_tag
 
@@ -39,7 +52,9 @@ VENV_STEPS = [
 JUDGE_STEPS = [
     Step("sslyze", environment.install_sslyze, after=("python packages",), seconds=15),
     Step("gnutls", environment.install_gnutls, seconds=20),
+    Step("go", environment.find_go, seconds=20),
 ]
+START_DOCKER = Step("docker", start_docker, seconds=60)
 
 
 @contextlib.contextmanager
@@ -59,12 +74,23 @@ def up() -> None:
     with alone():
         if sys.platform != "linux":
             raise Missing(f"this needs Linux, not {sys.platform}")
-        steps = [*VENV_STEPS, *JUDGE_STEPS, Step("docker", start_docker, seconds=60)]
+        steps = [*VENV_STEPS, *JUDGE_STEPS]
+        if has_engine():  # first: what it has need not be made, and until it answers that cannot be known
+            run([START_DOCKER], LOGS)
+        else:
+            steps.append(START_DOCKER)
+        if isolates():
+            allow_rules()
         run([*steps, *images.plan(), *balancer.plan()], LOGS)
         if not images.are_ready():
             print(f"The registry broke off ({LOGS}/images-from-the-registry.log): building the images", flush=True)
             run(images.build_plan(), LOGS)
         write_variables()
+
+
+def isolates() -> bool:
+    """Whether the firewall of this machine keeps the cluster from the world outside, which takes root."""
+    return os.environ.get("PLUMBLINE_ISOLATE") != "no"
 
 
 def write_variables() -> None:
@@ -77,10 +103,11 @@ def write_variables() -> None:
         "kind_cluster_node_image": node_tag() if built else VERSIONS["KIND_NODE_IMAGE"],
         "kind_cluster_images": [] if built else [NGINX_TAG, PYTHON_TAG],
         "kind_cluster_network": "plumbline",
-        "kind_cluster_isolate": True,
+        "kind_cluster_isolate": isolates(),
         "kind_cluster_load_balancer": True,
         "nginx_image": NGINX_TAG,
         "verify_client_image": PYTHON_TAG,
+        "machine_has_ipv6": has_ipv6(),
     }
     if balancer.is_loaded():
         variables["kind_cluster_load_balancer_manifest"] = str(balancer.MANIFEST)

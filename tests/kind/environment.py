@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import importlib.util
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -17,6 +18,7 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
+import golang
 import host
 from steps import Missing, Shell
 from versions import HERE, VERSIONS
@@ -66,10 +68,16 @@ def install_sslyze(shell: Shell) -> None:
 
 
 def install_gnutls(shell: Shell) -> None:
-    """Where we may. Elsewhere the tests that need it say so and are skipped."""
+    """Where we may. Elsewhere the tests that need it say so and are skipped, or fail with PLUMBLINE_JUDGES=required."""
     if not shutil.which("certtool"):
         with contextlib.suppress(Missing):
             host.install_packages(shell, "gnutls-bin")
+
+
+def find_go(shell: Shell) -> None:
+    """For the client in Go, where no test may be skipped for want of it; the images need it later, if at all."""
+    if os.environ.get("PLUMBLINE_JUDGES") == "required":
+        golang.find(shell)
 
 
 def same_python(shell: Shell, python: Path) -> bool:

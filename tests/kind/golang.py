@@ -34,8 +34,11 @@ def compile_go(
 ) -> None:
     go = find(shell)
     target.mkdir(parents=True, exist_ok=True)
-    command = [go, "build", "-trimpath", "-tags", tags, "-ldflags", f"-s -w {flags}", "-o", f"{target}/", *packages]
-    shell.run("nice", "-n", str(nice), *command, cwd=module, env={"CGO_ENABLED": "0"})
+    # What debuggers need would be made for each package, and thrown away by the linker (-w). Without it, and with a
+    # compiler that collects its garbage less often (GOGC), a build takes four fifths of the time.
+    lean = ["-gcflags=all=-dwarf=false", "-ldflags", f"-s -w {flags}"]
+    command = [go, "build", "-trimpath", "-tags", tags, *lean, "-o", f"{target}/", *packages]
+    shell.run("nice", "-n", str(nice), *command, cwd=module, env={"CGO_ENABLED": "0", "GOGC": "400"})
 
 
 def folder_of(shell: Shell, module: Path, dependency: str) -> Path:

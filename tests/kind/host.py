@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
 from steps import Missing, Shell
@@ -27,16 +29,25 @@ PIDFILE = ENGINE / "dockerd.pid"
 ENGINE_LOG = CACHE / "log/dockerd.log"
 SOCKET = Path("/var/run/docker.sock")
 ENGINE_PACKAGES = ("docker.io", "containerd", "runc", "iptables", "jq")
+IPV6_ADDRESSES = Path("/proc/net/if_inet6")
+PROCESSES = Path("/proc")
 BROWSERS = ("chromium", "google-chrome", "chromium-browser")
 CAP_SYS_RESOURCE = 24
+PLAIN_RUNTIMES = ("runc", "io.containerd.runc.v2")  # what an engine runs containers by that nobody told otherwise
 PACKAGES = threading.Lock()  # steps run side by side, apt-get does not
 
 
-def ask(*command: str, seconds: float = 30) -> str | None:
-    """A command's output, or None when it fails or is not there."""
+def ask(*command: str, seconds: float = 30, apart: bool = False) -> str | None:
+    """A command's output, or None when it fails or is not there; `apart` from our terminal, if that matters to it."""
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+            start_new_session=apart,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -47,7 +58,8 @@ def as_root(purpose: str) -> tuple[str, ...]:
     """What to put before a command that needs root."""
     if os.geteuid() == 0:
         return ()
-    if ask("sudo", "-n", "true") is not None:
+    # sudo remembers a password for one terminal, but our steps and Ansible's tasks have none
+    if ask("sudo", "-n", "true", apart=True) is not None:
         return ("sudo", "-n", "-E")
     raise Missing(f"{purpose} needs root, or sudo without a password")
 
@@ -70,11 +82,22 @@ def has_registry(host: str = "registry-1.docker.io") -> bool:
     return True
 
 
-def lacks_sys_resource() -> bool:
-    """Whether this machine may not grant CAP_SYS_RESOURCE, not even to root."""
-    status = Path("/proc/self/status").read_text()
-    bounding = int(status.partition("CapBnd:")[2].split()[0], 16)
-    return not bounding >> CAP_SYS_RESOURCE & 1
+def lacks_sys_resource(process: str = "self") -> bool:
+    """Whether a process may not have, and grant, CAP_SYS_RESOURCE, not even as root."""
+    status = (PROCESSES / process / "status").read_text()
+    return not int(status.partition("CapBnd:")[2].split()[0], 16) >> CAP_SYS_RESOURCE & 1
+
+
+def has_ipv6() -> bool:
+    """Whether nodes of containers can have IPv6: addresses at all, and what kube-proxy and Docker make rules with."""
+    if not IPV6_ADDRESSES.exists() or not IPV6_ADDRESSES.read_text():
+        return False
+    path = os.environ["PATH"] + ":/usr/sbin:/sbin"
+    program = shutil.which("ip6tables", path=path)
+    try:
+        return program is not None and ask(*as_root("looking for IPv6"), program, "-w", "-t", "nat", "-S") is not None
+    except Missing:
+        return False
 
 
 def has_systemd() -> bool:
@@ -108,13 +131,83 @@ def docker_answers() -> bool:
     return ask("docker", "version", "--format", "{{.Server.Version}}") is not None
 
 
+@dataclass(frozen=True)
+class Engine:
+    """A Docker engine that answers."""
+
+    is_here: bool  # in the network and under the rules of this machine: neither remote, nor in a VM, nor rootless
+    runtime: str
+
+
+def engine() -> Engine | None:
+    return read_engine(ask("docker", "info", "--format", "{{json .}}") or "", platform.node())
+
+
+def read_engine(said: str, machine: str) -> Engine | None:
+    """Out of `docker info`, which without an engine tells what the client knows of itself."""
+    try:
+        info = json.loads(said)
+    except ValueError:
+        return None
+    if not info.get("Name"):
+        return None
+    rootless = "name=rootless" in (info.get("SecurityOptions") or [])
+    return Engine(info["Name"] == machine and not rootless, info.get("DefaultRuntime", ""))
+
+
+def has_engine() -> bool:
+    """Whether a Docker engine and its client are installed here."""
+    return bool(shutil.which("docker") and shutil.which("dockerd", path=os.environ["PATH"] + ":/usr/sbin:/sbin"))
+
+
 def start_docker(shell: Shell) -> None:
     """Make the Docker engine answer: install it where there is none, start it where it does not run."""
-    if docker_answers():
+    if not docker_answers():
+        make_docker_answer(shell)
+    insist_on_nodes(engine())
+
+
+def insist_on_nodes(found: Engine | None) -> None:
+    """Nodes are privileged containers, which get all capabilities: one that cannot be granted keeps them from starting.
+
+    The engine that we start ourselves knows how to do without it.
+    """
+    if found is None or not found.is_here or found.runtime not in PLAIN_RUNTIMES:
         return
+    daemons = daemons_running()
+    if daemons and all(map(lacks_sys_resource, daemons)):
+        stop = "" if has_systemd() else "stop it, and one that does without is started; or "
+        raise Missing(
+            "the Docker engine may not grant CAP_SYS_RESOURCE on this machine, which kind's nodes ask for: "
+            f"{stop}make {HERE / 'runc-bounded'} its default-runtime in /etc/docker/daemon.json"
+        )
+
+
+def daemons_running() -> list[str]:
+    """The processes that are a dockerd, as far as we may see them."""
+    found = []
+    for path in PROCESSES.glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError):  # it has ended
+            if path.read_text() == "dockerd\n":
+                found.append(path.parent.name)
+    return found
+
+
+def allow_rules() -> None:
+    """The role asks for root after minutes, when the cluster is there: whoever cannot become root shall know now."""
+    found = engine()
+    if found is None or not found.is_here:  # then the role leaves the rules out
+        return
+    try:
+        as_root("keeping the cluster from the world outside (by iptables)")
+    except Missing as error:
+        raise Missing(f"{error}; to go on without that, set PLUMBLINE_ISOLATE=no") from None
+
+
+def make_docker_answer(shell: Shell) -> None:
     if os.environ.get("DOCKER_HOST"):
         raise Missing(f"DOCKER_HOST is {os.environ['DOCKER_HOST']}, but no Docker engine answers there")
-    if not shutil.which("docker") or not shutil.which("dockerd", path=os.environ["PATH"] + ":/usr/sbin:/sbin"):
+    if not has_engine():
         install_packages(shell, *ENGINE_PACKAGES)
         if not shutil.which("docker"):  # newer Debians have it in a package of its own
             install_packages(shell, "docker-cli")
@@ -162,14 +255,7 @@ def run_daemon(shell: Shell) -> None:
     """Start dockerd where no systemd does, in a session of its own: it outlives us, until `make clean`."""
     ENGINE.mkdir(parents=True, exist_ok=True)
     wait_for_the_old_daemon()
-    settings: dict[str, object] = {}
-    if lacks_sys_resource():
-        if not shutil.which("jq"):
-            install_packages(shell, "jq")
-        wrapper = ENGINE / "runc-bounded"
-        shutil.copy(HERE / "runc-bounded", wrapper)
-        settings = {"runtimes": {"bounded": {"path": str(wrapper)}}, "default-runtime": "bounded"}
-    (ENGINE / "daemon.json").write_text(json.dumps(settings))
+    (ENGINE / "daemon.json").write_text(json.dumps(daemon_settings(shell)))
     ENGINE_LOG.parent.mkdir(parents=True, exist_ok=True)
     path = os.environ["PATH"] + ":/usr/sbin:/sbin"
     with ENGINE_LOG.open("w") as log:
@@ -188,6 +274,16 @@ def run_daemon(shell: Shell) -> None:
             stderr=log,
             start_new_session=True,
         )
+
+
+def daemon_settings(shell: Shell) -> dict[str, object]:
+    if not lacks_sys_resource():
+        return {}
+    if not shutil.which("jq"):
+        install_packages(shell, "jq")
+    wrapper = ENGINE / "runc-bounded"
+    shutil.copy(HERE / "runc-bounded", wrapper)
+    return {"runtimes": {"bounded": {"path": str(wrapper)}}, "default-runtime": "bounded"}
 
 
 def wait_for_the_old_daemon(seconds: float = 60) -> None:

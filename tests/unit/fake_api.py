@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterable
@@ -38,8 +39,9 @@ class Request:
     method: str  # WATCH for a GET with watch=true
     path: str
     query: dict[str, str]
-    headers: dict[str, str]  # names in lower case
+    headers: dict[str, str]  # names in lower case, several values of one name joined by ", "
     body: Any
+    client: str = ""  # the common name in the client's certificate
 
     @property
     def line(self) -> str:
@@ -152,9 +154,15 @@ class _Handler(BaseHTTPRequestHandler):
         query = dict(parse_qsl(url.query, keep_blank_values=True))
         method = "WATCH" if query.get("watch", "").lower() in ("true", "1") else self.command
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Request(method, unquote(url.path), query, headers, json.loads(raw) if raw else None)
+        headers = {name.lower(): ", ".join(self.headers.get_all(name, [])) for name in self.headers}
+        body = json.loads(raw) if raw else None
+        request = Request(method, unquote(url.path), query, headers, body, self._client())
         self._send(self.server.api.answer(request))
+
+    def _client(self) -> str:
+        certificate = self.connection.getpeercert() if isinstance(self.connection, ssl.SSLSocket) else None
+        subject: Any = (certificate or {}).get("subject", ())
+        return next((value for part in subject for name, value in part if name == "commonName"), "")
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
 
@@ -187,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class FakeApi:
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Request] = []
         self.unexpected: list[Request] = []
         self.stopping = threading.Event()
@@ -195,7 +203,10 @@ class FakeApi:
         self._lock = threading.Lock()
         self._server = _Server(self)
         self.port: int = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
+        if tls:
+            # Each thread shakes the hands of its own client.
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
 
     def __enter__(self) -> FakeApi:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()

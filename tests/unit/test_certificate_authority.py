@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube import client
@@ -180,6 +181,33 @@ def test_options_of_the_certificate_count_for_the_next_generation(shelf: Shelf) 
     # Clients get the root only; servers send the intermediate.
     assert [item.subject.rfc4514_string() for item in shelf.authority.roots] == ["CN=plumbline 1", "CN=shop 2"]
     assert sorted(shelf.data) == ["1.key", "2.key", "authority.json"]
+
+
+def described(certificate: t.Any) -> tuple[str, str]:
+    constraints = certificates.extension(certificate, x509.NameConstraints)
+    return certificate.subject.rfc4514_string(), str(sorted(str(tree.value) for tree in constraints.permitted_subtrees))
+
+
+@pytest.mark.parametrize("arguments", [{"rotation": "prepare"}, {"compromised": 1}])
+def test_what_nobody_repeats_stays_as_it_was(arguments: dict[str, t.Any], shelf: Shelf) -> None:
+    shelf.run(subject="narrow", key_type="P-384", intermediate=True, lifetime_days=9, permitted_names=["svc"])
+    # In check mode too its name is known.
+    announced = shelf.run(check=True, **arguments)["generations"][1]
+    assert announced["certificate"]["subject"] == "CN=narrow 2"
+    made = shelf.run(**arguments)["generations"]
+    assert [item["certificate"]["key_type"] for item in made] == ["P-384", "P-384"]
+    first, second = (item.chain for item in shelf.authority.generations)
+    assert [described(item) for item in second] == [
+        ("CN=narrow 2 intermediate", "['svc']"),
+        ("CN=narrow 2", "['svc']"),
+    ]
+    lifetimes = [chain[-1].not_valid_after_utc - chain[-1].not_valid_before_utc for chain in (first, second)]
+    assert lifetimes[0] == lifetimes[1]
+    # What is repeated otherwise is otherwise.
+    for number in (1, 2):
+        assert not shelf.run(compromised=number, permitted_names=[], intermediate=False)["failed"]
+    (root,) = shelf.authority.generations[-1].chain
+    assert certificates.extension(root, x509.NameConstraints) is None
 
 
 def test_a_rotation_overlaps_and_forgets_the_old_key(shelf: Shelf) -> None:
@@ -454,7 +482,8 @@ def test_a_cluster_wide_bundle_has_the_same_content(shelf: Shelf) -> None:
     assert shelf.objects[TRUST]["spec"]["trustBundle"] == result["bundle"]
     assert not shelf.run(trust_bundle=True)["changed"]
     # A run that does not name it leaves no old trust in it.
-    assert not shelf.run()["changed"]
+    again = shelf.run()
+    assert (again["changed"], again["trust_bundle"], result["trust_bundle"]) == (False, True, True)
     assert shelf.run(compromised=1)["published"][-1] == "ClusterTrustBundle plumbline-bundle"
     assert shelf.objects[TRUST]["spec"]["trustBundle"] == certificates.pem_of(shelf.authority.roots)
     assert "ClusterTrustBundle plumbline-bundle" in shelf.run(state="absent")["removed"]

@@ -157,6 +157,53 @@ def test_role_says_what_it_does(path: Path) -> None:
     assert load(path / "meta/main.yml")["galaxy_info"]["description"]
 
 
+def tasks_of(content: t.Any) -> t.Iterator[dict[str, t.Any]]:
+    """All tasks of a file, also those in blocks and plays."""
+    for item in content if isinstance(content, list) else []:
+        yield item
+        for below in ("block", "rescue", "always", "pre_tasks", "tasks", "post_tasks", "handlers"):
+            yield from tasks_of(item.get(below))
+
+
+# kubectl apply leaves a copy of the whole object in an annotation.
+HIDDEN = ["data", "metadata.annotations", "metadata.managedFields"]
+
+
+def met(task: dict[str, t.Any], variables: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+    """Arguments of a task of kubernetes.core that Secrets go through; variables are those of its role."""
+    arguments = [value for name, value in task.items() if name.startswith("kubernetes.core.k8s")]
+    loop = str(task.get("loop", ""))
+    looped = [value for name, value in variables.items() if re.search(rf"\b{name}\b", loop)]
+    return arguments if re.search(r"\bSecret\b", str([*arguments, loop, *looped])) else []
+
+
+@pytest.mark.parametrize(
+    ("task", "count"),
+    [
+        ({"kubernetes.core.k8s_info": {"kind": "Secret"}}, 1),
+        ({"kubernetes.core.k8s_info": {"kind": "{{ item.kind }}"}, "loop": "{{ kinds }}"}, 1),
+        ({"kubernetes.core.k8s_info": {"kind": "{{ item.kind }}"}, "loop": [{"kind": "Secret"}]}, 1),
+        ({"kubernetes.core.k8s_info": {"kind": "{{ item.kind }}"}, "loop": "{{ others }}"}, 0),
+        ({"kubernetes.core.k8s": {"definition": {"kind": "Secret"}}}, 1),
+        ({"ansible.builtin.debug": {"msg": "Secret"}}, 0),
+    ],
+)
+def test_tasks_that_secrets_go_through_are_known(task: dict[str, t.Any], count: int) -> None:
+    assert len(met(task, {"kinds": [{"kind": "Secret"}], "others": [{"kind": "Job"}]})) == count
+
+
+def test_no_task_registers_the_key_in_a_secret() -> None:
+    """What is registered is shown at -v."""
+    found = []
+    for path in [*PLAYBOOKS, *ROOT.glob("roles/*/tasks/*.yml")]:
+        variables = path.parents[1] / "vars/main.yml"
+        known = load(variables) if variables.exists() else {}
+        found += [(path, arguments) for task in tasks_of(load(path)) for arguments in met(task, known)]
+    assert len(found) >= 3
+    bare = [path for path, arguments in found if not set(HIDDEN) <= set(arguments.get("hidden_fields", []))]
+    assert not bare
+
+
 @named(PLAYBOOKS)
 def test_playbook_is_an_entry_point_not_a_program(path: Path) -> None:
     for play in load(path):
@@ -170,17 +217,77 @@ def test_playbook_is_an_entry_point_not_a_program(path: Path) -> None:
             assert f"group/{FQCN}.k8s" in play["module_defaults"]
 
 
+ROLE_KEYS = {f"{prefix}{verb}_role" for prefix in ("", "ansible.builtin.") for verb in ("import", "include")}
+PLAYBOOK_KEYS = {"import_playbook", "ansible.builtin.import_playbook"}
+Used = tuple[str, str]
+
+
+def uses(node: t.Any) -> t.Iterator[Used]:
+    """What YAML of plays and tasks makes use of: the kind of thing and its name, those of other collections as well."""
+    if isinstance(node, list):
+        for item in node:
+            yield from uses(item)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            yield from uses_of_key(str(key), value)
+    elif isinstance(node, str):  # a word of a command
+        yield from (("playbook", word) for word in re.findall(rf"(?<![\w./]){re.escape(FQCN)}\.(\w+)\b(?!\.)", node))
+
+
+def uses_of_key(key: str, value: t.Any) -> t.Iterator[Used]:
+    if key in ROLE_KEYS:
+        yield "role", value["name"].rpartition(".")[2]
+    elif key == "roles":
+        for role in value:
+            yield "role", (role if isinstance(role, str) else role.get("role") or role["name"]).rpartition(".")[2]
+    elif key in PLAYBOOK_KEYS:
+        yield "playbook", value.removesuffix(".yml").rpartition(".")[2]
+    elif key != "module_defaults":  # which use nothing
+        if key.startswith(f"{FQCN}."):
+            yield "module", key.rpartition(".")[2]
+        yield from uses(value)
+
+
+def files_of(kind: str, name: str) -> list[Path]:
+    if kind == "playbook":
+        return [path for path in PLAYBOOKS if path.stem == name]
+    return sorted(ROOT.glob(f"roles/{name}/tasks/**/*.yml")) if kind == "role" else []
+
+
+@pytest.fixture(scope="module")
+def tried() -> set[Used]:
+    """What the scenarios lead to: playbooks, from there roles, from there modules."""
+    files = sorted(ROOT.glob("molecule/**/*.yml"))
+    found: set[Used] = set()
+    while files:
+        further = {use for path in files for use in uses(load(path))} - found
+        found |= further
+        files = [path for use in further for path in files_of(*use)]
+    return found
+
+
 @pytest.mark.parametrize(
-    "name",
-    [f"{FQCN}.{path.stem}" for path in MODULES]
-    + [f"{FQCN}.{path.name}" for path in ROLES]
-    + [f"{FQCN}.{path.stem}" for path in PLAYBOOKS],
+    ("kind", "name"),
+    [("module", path.stem) for path in MODULES]
+    + [("role", path.name) for path in ROLES]
+    + [("playbook", path.stem) for path in PLAYBOOKS],
 )
-def test_everything_is_tried_by_a_scenario(name: str) -> None:
-    """A scenario names it itself, or by way of a playbook or role that it names."""
-    word = re.compile(rf"{re.escape(name)}\b(?![.\w])")
-    files = [*ROOT.glob("molecule/**/*.yml"), *PLAYBOOKS, *ROOT.glob("roles/*/tasks/*.yml")]
-    assert any(word.search(path.read_text()) for path in files), f"nothing in molecule/ leads to {name}"
+def test_everything_is_tried_by_a_scenario(tried: set[Used], kind: str, name: str) -> None:
+    """A scenario names it itself, or by way of a playbook or role that it leads to."""
+    assert (kind, name) in tried, f"nothing in molecule/ leads to the {kind} {name}"
+
+
+# How a task is done, and what the object is called: nothing that could be left alone.
+WAYS = {"name", "namespace", "state", "deployment", "force_conflicts", "preflight", "wait", "wait_for", "wait_timeout"}
+
+
+@pytest.mark.parametrize("module", ["deployment", "service"])
+def test_every_option_is_set_and_then_left_out_by_a_scenario(module: str) -> None:
+    """molecule/ownership and molecule/service have a table each; a case makes the object, and sets options then."""
+    scenario = ROOT / "molecule" / {"deployment": "ownership"}.get(module, module)
+    cases = load(scenario / "vars" / "main.yml")[f"{scenario.name}_cases"]
+    documented = module_documents(ROOT / f"plugins/modules/{module}.py")["DOCUMENTATION"]["options"]
+    assert {option for case in cases for option in (*case["make"], *case["set"])} == set(documented) - WAYS
 
 
 # -- files
@@ -213,6 +320,17 @@ def test_nothing_names_the_machine_it_was_written_on() -> None:
         if not name.startswith("tests/kind/go/") or not name.endswith("go.sum")
         for number, line in enumerate(text_of(ROOT / name).splitlines(), 1)
         if secret.search(line)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_images_of_the_test_bed_have_their_versions_in_one_file() -> None:
+    image = re.compile(r"\b(?:nginx|python):\d+\.\d")
+    found = [
+        f"{name}: {tag.group()}; tests/kind/versions.py has it"
+        for name in tracked_files()
+        if name.startswith(("molecule/", "tests/bench/", "tests/faults/")) and not name.endswith(".gz")
+        for tag in image.finditer((ROOT / name).read_text())
     ]
     assert not found, "\n".join(found)
 

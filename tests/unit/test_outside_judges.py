@@ -186,6 +186,15 @@ def test_common_clients_accept_it(case: Case, client: str, tmp_path: Path) -> No
             pytest.skip(str(absent))
 
 
+@pytest.mark.parametrize(("required", "error"), [(False, judges.Absent), (True, SystemExit)])
+def test_where_all_judges_are_required_none_is_passed_over(
+    required: bool, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judges, "REQUIRED", required)
+    with pytest.raises(error, match="no-such-program is not here: install it"):
+        judges.need("no-such-program", "it")
+
+
 def test_a_judge_says_who_refuses_a_server(tmp_path: Path) -> None:
     chain, key, _whole = Case("root", "P-256").make()
     _chain, _key, other = Case("root", "P-256").make()

@@ -24,7 +24,9 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.authority
     dumps,
     loads,
     make,
+    next_profile,
     plan,
+    profile_of,
 )
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki.errors import PkiError
 
@@ -343,3 +345,67 @@ def test_name_constraints_hold_back_foreign_names_and_every_address(
 def test_a_profile_that_cannot_be_is_refused(profile: Profile, says: str) -> None:
     with pytest.raises(PkiError, match=says):
         make(profile, 1, NOW)
+
+
+# -- the next one is as the one before
+
+ADDRESSES = ("10.0.0.0/8", "2001:db8::/32")
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        PROFILE,
+        *SHAPES,
+        NARROW,
+        replace(NARROW, permitted_addresses=ADDRESSES, intermediate=True, key_type="RSA-2048"),
+        replace(PROFILE, path_length=3),
+        replace(PROFILE, path_length=1, intermediate=False),
+        replace(PROFILE, lifetime=DAY, subject="a CA 2"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("number", [1, 12])
+def test_what_a_generation_is_can_be_read_from_its_certificates(profile: Profile, number: int) -> None:
+    chain, _key = make(profile, number, NOW)
+    assert profile_of(Generation(number, "issuing", chain)) == profile
+
+
+def test_as_many_cas_as_there_are_is_no_choice_to_repeat() -> None:
+    chain, _key = make(replace(PROFILE, path_length=0), 1, NOW)
+    # With an intermediate it would be one too few.
+    assert profile_of(Generation(1, "issuing", chain)).path_length is None
+
+
+WIDE = replace(PROFILE, subject="wide", key_type="P-384")
+BOTH = replace(NARROW, permitted_addresses=ADDRESSES, intermediate=True)
+
+
+def generation(number: int, word: t.Any, profile: Profile) -> Generation:
+    return Generation(number, word, make(profile, number, NOW)[0])
+
+
+@pytest.mark.parametrize(
+    ("generations", "given", "expected"),
+    [
+        ([], {}, WIDE),
+        ([], {"intermediate": True}, replace(WIDE, intermediate=True)),
+        ([("issuing", BOTH)], {}, BOTH),
+        ([("issuing", BOTH)], {"key_type": "Ed25519"}, replace(BOTH, key_type="Ed25519")),
+        ([("issuing", BOTH)], {"intermediate": False}, replace(BOTH, intermediate=False)),
+        ([("issuing", BOTH)], {"permitted_names": ("svc",)}, replace(BOTH, permitted_names=("svc",))),
+        ([("issuing", BOTH)], {"permitted_addresses": ()}, replace(BOTH, permitted_addresses=())),
+        # Who may issue for any name may issue for any address.
+        ([("issuing", BOTH)], {"permitted_names": ()}, replace(BOTH, permitted_names=(), permitted_addresses=())),
+        # The one that issues counts, or the newest where none does.
+        ([("issuing", BOTH), ("prepared", PROFILE)], {}, BOTH),
+        ([("outgoing", PROFILE), ("issuing", BOTH)], {}, BOTH),
+        ([("issuing", BOTH), ("retired", PROFILE)], {}, BOTH),
+        ([("retired", PROFILE), ("compromised", BOTH)], {}, BOTH),
+    ],
+)
+def test_the_next_generation_is_as_the_one_that_issues(
+    generations: list[tuple[str, Profile]], given: dict[str, t.Any], expected: Profile
+) -> None:
+    made = tuple(generation(number, *item) for number, item in enumerate(generations, 1))
+    assert next_profile(Authority(made), WIDE, given) == expected

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki import certificates, keys
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.pki import certificates, issue, keys
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.tls import secrets
 from ansible_collections.plumbline.kubernetes.plugins.modules import (
     certificate_authority,
@@ -40,11 +40,17 @@ USERS = {
     kind.kind: f"{f'/apis/{kind.api_version}' if kind.group else '/api/v1'}/namespaces/demo/{kind.plural}"
     for kind in secrets.USERS
 }
+BY_CERT_MANAGER = [{"manager": "cert-manager-certificates-issuing", "operation": "Apply", "fieldsV1": {}}]
+BETA, GRANTS = (
+    f"/apis/gateway.networking.k8s.io/v1beta1/namespaces/demo/{plural}" for plural in ("gateways", "referencegrants")
+)
 MINE = [{"manager": "plumbline", "operation": "Apply", "fieldsV1": {}}]
 NEW_KEY, OLD_KEY = new_key(), new_key()
 NOW = datetime.now(UTC).replace(microsecond=0)
 NEW = secrets.Pair((issued(None, key=NEW_KEY, now=NOW),), NEW_KEY)
 OLD = secrets.Pair((issued(None, key=OLD_KEY, now=NOW),), OLD_KEY)
+THIRD_KEY = new_key()
+THIRD = secrets.Pair((issued(None, key=THIRD_KEY, now=NOW),), THIRD_KEY)
 NAME = secrets.name_of("tls", NEW.chain)
 SECRET_TEXTS = tuple(
     text
@@ -155,6 +161,63 @@ def test_a_pair_is_taken_from_another_secret(api: FakeApi) -> None:
     api.on("GET", "/api/v1/namespaces/other/secrets/theirs", reply(secret("theirs", NEW, managers=[])))
     result = run(api, issuer="given", source_secret={"name": "theirs", "namespace": "other"})
     assert (result["changed"], result["secret_name"]) == (True, NAME)
+
+
+ROOT_KEY, MIDDLE_KEY = new_key(), new_key()
+ROOT = make("root", ROOT_KEY, ca=True, start=NOW - DAY, end=NOW + 900 * DAY)
+MIDDLE = make("middle", MIDDLE_KEY, (ROOT, ROOT_KEY), ca=True, start=NOW - DAY, end=NOW + 800 * DAY)
+BY_ROOT = issued(issue.Issuer(ROOT, ROOT_KEY, (), (ROOT,)), key=NEW_KEY, now=NOW)
+BY_MIDDLE = issued(issue.Issuer(MIDDLE, MIDDLE_KEY, (MIDDLE,), (ROOT,)), key=NEW_KEY, now=NOW)
+
+
+def kept_by_cert_manager(chain: certificates.Chain, authority: bytes) -> Object:
+    """A Secret as cert-manager writes it: the CA, as far as it knows one, is beside the pair."""
+    names = ("certificate-name", "issuer-name", "issuer-kind", "common-name", "alt-names")
+    marks = {f"cert-manager.io/{name}": "web" for name in names}
+    item = secret("theirs", secrets.Pair(chain, NEW_KEY), managers=BY_CERT_MANAGER, immutable=False)
+    item["metadata"] |= {"annotations": marks, "labels": {"controller.cert-manager.io/fao": "true"}}
+    item["data"]["ca.crt"] = base64.b64encode(authority).decode()
+    return item
+
+
+@pytest.mark.parametrize(
+    ("chain", "authority", "trusted"),
+    [
+        pytest.param((BY_ROOT,), (ROOT,), (ROOT,), id="root"),
+        pytest.param((BY_MIDDLE, MIDDLE), (ROOT,), (ROOT,), id="root-above-intermediate"),
+        pytest.param((BY_MIDDLE, MIDDLE), (MIDDLE,), (MIDDLE,), id="no-more-known-than-the-intermediate"),
+        pytest.param((BY_MIDDLE, MIDDLE, ROOT), (), (ROOT,), id="root-sent"),
+        pytest.param(NEW.chain, NEW.chain, NEW.chain, id="self-signed"),
+        pytest.param((BY_MIDDLE, MIDDLE), (), (), id="public-ca"),
+    ],
+)
+def test_a_pair_is_taken_from_cert_manager_with_its_ca(
+    api: FakeApi, chain: certificates.Chain, authority: certificates.Chain, trusted: certificates.Chain
+) -> None:
+    api.on("GET", f"{SECRETS}/theirs", reply(kept_by_cert_manager(chain, certificates.pem_of(authority).encode())))
+    sent = tuple(item for item in chain if item != ROOT)
+    api.on("PATCH", f"{SECRETS}/{secrets.name_of('tls', sent)}", applied)
+    result = run(api, issuer="given", source_secret={"name": "theirs"})
+    assert (result["changed"], result["reason"]) == (True, "missing"), result
+    assert result["bundle"] == certificates.pem_of(trusted)
+    (stored,) = [request.body["data"] for request in api.requests if request.method == "PATCH"]
+    assert base64.b64decode(stored["tls.crt"]).decode() == certificates.pem_of(sent)
+    assert "ca.crt" not in stored
+
+
+@pytest.mark.parametrize(
+    ("authority", "says"),
+    [
+        (b"not a certificate", "ca.crt of Secret demo/theirs: "),
+        (certificates.pem_of(OLD.chain).encode(), "was issued by none of the CA certificates"),
+    ],
+)
+def test_a_ca_of_cert_manager_that_does_not_fit_is_refused(api: FakeApi, authority: bytes, says: str) -> None:
+    api.on("GET", f"{SECRETS}/theirs", reply(kept_by_cert_manager((BY_ROOT,), authority)))
+    result = run(api, issuer="given", source_secret={"name": "theirs"})
+    assert result["failed"]
+    assert says in result["msg"]
+    assert api.sent("PATCH") == []
 
 
 def test_what_the_server_says_about_a_secret_is_not_passed_on(api: FakeApi, files: Object) -> None:
@@ -380,9 +443,7 @@ def alias(metadata: Object, *, managers: t.Any = None, **given: t.Any) -> Object
         pytest.param(alias(CERT_MANAGER), "is kept by cert-manager; set adopt", id="cert-manager"),
         pytest.param(alias(CERT_MANAGER, managers=MINE), "is kept by cert-manager", id="cert-manager-and-us"),
         pytest.param(alias(EXTERNAL), "is kept by external-secrets", id="external-secrets"),
-        pytest.param(
-            alias({}, managers=[{"manager": "cert-manager-certificates-issuing"}]), "cert-manager", id="manager"
-        ),
+        pytest.param(alias({}, managers=BY_CERT_MANAGER), "is kept by cert-manager; set adopt", id="manager"),
         pytest.param(alias(BY_KUBECTL), "was made by somebody else; set adopt", id="kubectl"),
         pytest.param(alias({}, type="Opaque"), "has type Opaque, expected kubernetes.io/tls", id="type"),
         pytest.param(alias({}) | {"immutable": True}, "is immutable", id="immutable"),
@@ -405,6 +466,37 @@ def test_adopting_drops_the_copy_that_kubectl_left(api: FakeApi, files: Object) 
     first, second = api.requests[-2:]
     assert (first.query["force"], first.body["metadata"]["annotations"][secrets.ALIAS_OF]) == ("true", "tls")
     assert second.body == {"metadata": {"annotations": {secrets.LAST_APPLIED: None}}}
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        pytest.param(alias(CERT_MANAGER, managers=BY_CERT_MANAGER), id="cert-manager"),
+        pytest.param(alias(EXTERNAL), id="external-secrets"),
+    ],
+)
+def test_what_another_program_keeps_is_taken_over_when_told_to(api: FakeApi, files: Object, theirs: Object) -> None:
+    api.on("GET", f"{SECRETS}/fixed", reply(theirs))
+    # Its marks stay, as it is not ours to take them away.
+    api.on("PATCH", f"{SECRETS}/fixed", lambda request: reply(_over(theirs, request.body)))
+    assert run(api, issuer="given", alias="fixed", adopt=True, **files)["changed"]
+    (written,) = [request for request in api.requests if request.path == f"{SECRETS}/fixed" and request.body]
+    assert (written.method, written.query["force"]) == ("PATCH", "true")
+    assert base64.b64decode(written.body["data"]["tls.crt"]).decode() == certificates.pem_of(NEW.chain)
+
+    store(api, secret(NAME, NEW), _over(theirs, written.body))
+    again = run(api, issuer="given", alias="fixed", adopt=True, **files)
+    assert (again["changed"], again["reason"]) == (False, "none")
+    refused = run(api, issuer="given", alias="fixed", **files)
+    assert "set adopt to take it over" in refused["msg"]
+
+
+def _over(theirs: Object, ours: Object) -> Object:
+    """A Secret of another program after we applied ours over it."""
+    metadata = theirs["metadata"]
+    annotations = {**(metadata.get("annotations") or {}), **ours["metadata"]["annotations"]}
+    managers = [*metadata["managedFields"], *MINE]
+    return {**theirs, **ours, "metadata": {**metadata, "annotations": annotations, "managedFields": managers}}
 
 
 def test_an_alias_is_completed_after_a_run_that_was_killed(api: FakeApi, files: Object) -> None:
@@ -430,6 +522,7 @@ def nobody_but(api: FakeApi, **objects: Object) -> None:
     for kind, path in USERS.items():
         item = {"metadata": {"name": "it"}, **objects[kind]} if kind in objects else None
         api.on("GET", path, reply({"metadata": {}, "items": [item] if item else []}))
+    api.on("GET", GRANTS, reply({"metadata": {}, "items": []}))
     for item in OLDER:
         api.on("DELETE", f"{SECRETS}/{item['metadata']['name']}", reply({}))
 
@@ -445,6 +538,25 @@ def test_generations_that_nothing_names_go_by_their_uid(api: FakeApi, files: Obj
         {"uid": "uid-tls-0000000002"},
         {"uid": "uid-tls-0000000001"},
     ]
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_pruned_removes_and_does_nothing_else(api: FakeApi, check: bool) -> None:
+    store(api, secret(NAME, NEW, number=4), *OLDER)
+    nobody_but(api, Pod={"spec": VOLUME})
+    result = run(api, state="pruned", keep=0, check=check)
+    assert result["pruned"] == result["diff"]["before"]["secrets"] == ["tls-0000000003", "tls-0000000001"]
+    dry = "?dryRun" if check else ""
+    assert api.sent("PATCH", "POST", "DELETE") == [f"DELETE {SECRETS}/{name}{dry}" for name in result["pruned"]]
+
+
+def test_pruned_asks_no_more_than_needed(api: FakeApi) -> None:
+    store(api, secret(NAME, NEW, number=4), *OLDER)
+    result = run(api, state="pruned", keep=3)
+    assert (result["changed"], result["pruned"]) == (False, [])
+    assert api.sent() == [f"GET {SECRETS}"]
+    store(api)
+    assert not run(api, state="pruned", keep=0)["changed"]
 
 
 @pytest.mark.parametrize(
@@ -482,11 +594,82 @@ def test_without_the_right_to_look_nothing_goes(api: FakeApi, files: Object) -> 
     assert "cronjobs" in str(result["warnings"])
 
 
+ABSENT = status(404, "NotFound", "the server could not find the requested resource")
+NAMED = {
+    "metadata": {"name": "it"},
+    "spec": {"listeners": [{"tls": {"certificateRefs": [{"name": "tls-0000000002"}]}}]},
+}
+
+
 def test_a_cluster_without_gateways_is_no_hindrance(api: FakeApi, files: Object) -> None:
     store(api, secret(NAME, NEW, number=4), *OLDER)
     nobody_but(api)
-    api.on("GET", USERS["Gateway"], status(404, "NotFound", "the server could not find the requested resource"))
+    for path in (USERS["Gateway"], BETA, GRANTS):
+        api.on("GET", path, ABSENT)
     assert len(run(api, issuer="given", keep=0, **files)["pruned"]) == 3
+    # What it costs to know: one request per kind, and the older version.
+    assert sorted(line for line in api.sent("GET") if not line.startswith(f"GET {SECRETS}")) == sorted(
+        f"GET {path}" for path in [*USERS.values(), BETA, GRANTS]
+    )
+
+
+def test_gateways_of_the_older_version_count(api: FakeApi, files: Object) -> None:
+    store(api, secret(NAME, NEW, number=4), *OLDER)
+    nobody_but(api)
+    api.on("GET", USERS["Gateway"], ABSENT)
+    api.on("GET", BETA, reply({"metadata": {}, "items": [NAMED]}))
+    assert run(api, issuer="given", keep=0, **files)["pruned"] == ["tls-0000000003", "tls-0000000001"]
+
+
+def grant(kind: str = "Gateway", namespace: str = "edge", to: str = "Secret") -> Object:
+    source = {"group": "gateway.networking.k8s.io", "kind": kind, "namespace": namespace}
+    return {"metadata": {"name": "leave"}, "spec": {"from": [source], "to": [{"group": "", "kind": to}]}}
+
+
+ELSEWHERE = USERS["Gateway"].replace("/demo/", "/edge/")
+
+
+@pytest.mark.parametrize(
+    ("given", "answer", "pruned", "asked"),
+    [
+        (grant(), [NAMED | {"metadata": {"name": "it", "namespace": "edge"}}], 2, True),
+        (grant(), [], 3, True),
+        (grant(to="Service"), [], 3, False),
+        (grant(namespace="demo"), [], 3, False),
+    ],
+)
+def test_gateways_elsewhere_count_that_have_leave(
+    api: FakeApi, files: Object, given: Object, answer: t.Any, pruned: int, asked: bool
+) -> None:
+    store(api, secret(NAME, NEW, number=4), *OLDER)
+    nobody_but(api)
+    api.on("GET", GRANTS, reply({"metadata": {}, "items": [given]}))
+    api.on("GET", ELSEWHERE, reply({"metadata": {}, "items": answer}))
+    info = run_module(tls_secret_info, api, name="tls", namespace="demo")
+    assert info["generations"][2]["in_use_by"] == ["Gateway/edge/it" for _item in answer]
+    api.forget()
+    assert len(run(api, issuer="given", keep=0, **files)["pruned"]) == pruned
+    assert (f"GET {ELSEWHERE}" in api.sent()) is asked
+    assert not api.unexpected
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (grant(), "gateways of namespace edge"),
+        (grant("ListenerSet"), "ReferenceGrant demo/leave lets kind ListenerSet of namespace edge use Secrets"),
+    ],
+)
+def test_where_nobody_knows_who_has_leave_all_stay(api: FakeApi, files: Object, given: Object, says: str) -> None:
+    store(api, secret(NAME, NEW, number=4), *OLDER)
+    nobody_but(api)
+    api.on("GET", GRANTS, reply({"metadata": {}, "items": [given]}))
+    api.on("GET", ELSEWHERE, status(403, "Forbidden", "no"))
+    result = run(api, issuer="given", keep=0, **files)
+    assert (result["failed"], result["pruned"]) == (False, [])
+    assert says in str(result["warnings"])
+    info = run_module(tls_secret_info, api, name="tls", namespace="demo")
+    assert (info["in_use_known"], info["generations"][2]["in_use_by"]) == (False, [])
 
 
 def test_what_got_the_name_meanwhile_stays(api: FakeApi, files: Object) -> None:
@@ -624,6 +807,22 @@ def test_info_judges_by_what_clients_trust(api: FakeApi, pair: secrets.Pair, roo
     (entry,) = run_module(tls_secret_info, api, name="tls", namespace="demo", **given)["generations"]
     assert entry["problem"].endswith(says)
     assert bool(entry["problem"]) is bool(says)
+
+
+@pytest.mark.parametrize(
+    ("pair", "damage", "repeated"),
+    [(NEW, {}, NAME), (OLD, {}, "tls-0000000001"), (THIRD, {}, ""), (NEW, {"data": {}}, "")],
+    ids=["current", "stale", "foreign", "damaged"],
+)
+def test_info_tells_what_an_alias_repeats(api: FakeApi, pair: secrets.Pair, damage: Object, repeated: str) -> None:
+    fixed = secrets.body("tls", "fixed", "demo", pair, {secrets.ALIAS_OF: "tls"}) | damage
+    # What an annotation says of it is not what counts.
+    fixed["metadata"]["annotations"][secrets.FINGERPRINT] = certificates.fingerprint(NEW.chain[0])
+    fixed["metadata"] |= {"uid": "uid", "managedFields": MINE}
+    store(api, secret(NAME, NEW, number=4), OLDER[0], fixed)
+    nobody_but(api)
+    result = run_module(tls_secret_info, api, name="tls", namespace="demo")
+    assert (result["aliases"], result["repeats"]) == (["fixed"], {"fixed": repeated})
 
 
 def test_info_of_nothing(api: FakeApi) -> None:

@@ -1,15 +1,16 @@
 # Copyright (c) 2026 The plumbline.kubernetes authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write the keys that a run made into FOLDER/keys, without encryption: collect.py NAMESPACE FOLDER
+"""Write the keys that a run made into a folder, without encryption: collect.py FOLDER PLACE[=PASSPHRASE]...
 
-Those are in the TLS Secrets of NAMESPACE, and those of CAs in the Secrets of NAMESPACE-leaks and in FOLDER/ca-*,
-encrypted by FOLDER/passphrase, and in FOLDER/ca_env-*, encrypted by FOLDER/passphrase_env.
+A place is a namespace with Secrets, or a pattern of paths of files. Its keys are encrypted where a file with their
+passphrase is named. Keys that an earlier call found stay in the folder: some go before the run ends.
 """
 
 from __future__ import annotations
 
 import base64
+import glob
 import os
 import sys
 from pathlib import Path
@@ -29,31 +30,30 @@ def stored(namespace: str) -> dict[str, bytes]:
     }
 
 
-def opened(what: str, encrypted: dict[str, bytes], passphrase: Path) -> dict[str, bytes]:
-    """The keys of a CA."""
-    if not encrypted:
-        raise SystemExit(f"collect: no keys of CAs in {what}")
-    password = passphrase.read_bytes().strip()
-    loaded = {name: load_pem_private_key(value, password) for name, value in encrypted.items()}
-    return {
-        f"{what}-{name}": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        for name, key in loaded.items()
-    }
+def in_files(pattern: str) -> dict[str, bytes]:
+    """All keys in files."""
+    found = [Path(path) for path in glob.glob(pattern)]
+    return {f"{path.parent.name}-{path.name}": path.read_bytes() for path in found}
 
 
-def main(namespace: str, folder: Path) -> None:
+def opened(encrypted: bytes, passphrase: str) -> bytes:
+    """A key without encryption."""
+    key = load_pem_private_key(encrypted, Path(passphrase).read_bytes().strip())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def main(folder: Path, places: list[str]) -> None:
     config.load_kube_config(os.environ["K8S_AUTH_KUBECONFIG"], os.environ["K8S_AUTH_CONTEXT"])
-    found = stored(namespace) | opened("secret", stored(f"{namespace}-leaks"), folder / "passphrase")
-    for place, passphrase in (("ca", "passphrase"), ("ca_env", "passphrase_env")):
-        files = {f"{path.parent.name}-{path.name}": path.read_bytes() for path in folder.glob(f"{place}-*/*.key")}
-        found |= opened(place, files, folder / passphrase)
-    keys = folder / "keys"
-    keys.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name, value in found.items():
-        path = keys / f"{name}.key"
-        path.touch(mode=0o600)
-        path.write_bytes(value)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for number, (place, _is, passphrase) in enumerate(item.partition("=") for item in places):
+        found = in_files(place) if "/" in place else stored(place)
+        for name, value in found.items():
+            path = folder / f"{number}-{name}"
+            path.touch(mode=0o600)
+            path.write_bytes(opened(value, passphrase) if passphrase else value)
+        if not list(folder.glob(f"{number}-*")):
+            raise SystemExit(f"collect: no keys in {place}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -14,7 +14,7 @@ from __future__ import annotations
 import typing as t
 
 from ..kube.errors import OptionError
-from ..kube.owned import Keyed, Whole, without_nothing
+from ..kube.owned import Gone, Keyed, Whole, without_nothing
 from ..kube.selector import labels_text
 from . import values
 
@@ -146,6 +146,10 @@ def _whole(*candidates: Options | None) -> Whole | None:
     return None
 
 
+def _struct(given: Options | None) -> Whole | None:
+    return None if given is None else Whole(given) if given else Gone()
+
+
 def _selector(options: Options, live: Body | None) -> dict[str, str]:
     given = options.get("selector")
     if live is None:
@@ -165,7 +169,9 @@ def _strategy(given: Options | None) -> Body | None:
     if given is None:
         return None
     rolling = {"maxSurge": given.get("max_surge"), "maxUnavailable": given.get("max_unavailable")}
-    return {"type": given.get("type"), "rollingUpdate": {key: _int_or_percent(value) for key, value in rolling.items()}}
+    strategy = {"type": given.get("type"), "rollingUpdate": {k: _int_or_percent(v) for k, v in rolling.items()}}
+    # Recreate has no limits: those that we set earlier go with the type that had them.
+    return Whole(without_nothing(strategy)) if given.get("type") == "Recreate" else strategy
 
 
 def _int_or_percent(value: t.Any) -> t.Any:
@@ -190,10 +196,10 @@ def _pod(options: Options, labels: t.Mapping[str, str], live: Body | None) -> Bo
         "enableServiceLinks": options.get("enable_service_links"),
         "nodeSelector": _whole(options.get("node_selector")),
         "tolerations": options.get("tolerations"),
-        "affinity": _whole(options.get("affinity")),
+        "affinity": _struct(options.get("affinity")),
         "priorityClassName": options.get("priority_class_name"),
         "imagePullSecrets": None if pull_secrets is None else [{"name": name} for name in pull_secrets],
-        "securityContext": _whole(options.get("pod_security_context")),
+        "securityContext": _struct(options.get("pod_security_context")),
         "terminationGracePeriodSeconds": grace,
     }
 
@@ -223,12 +229,12 @@ def _container(options: Options, mounts: list[Body] | None, live: Body | None) -
         "args": options.get("args"),
         "env": None if environment is None else [{"name": k, "value": str(v)} for k, v in environment.items()],
         "ports": _ports(options.get("ports")),
-        "resources": _whole(options.get("resources")),
-        "securityContext": _whole(options.get("security_context")),
+        "resources": _struct(options.get("resources")),
+        "securityContext": _struct(options.get("security_context")),
         "volumeMounts": mounts,
     }
     if drain is not None:
-        container["lifecycle"] = Whole({"preStop": {"sleep": {"seconds": drain}}} if drain else {})
+        container["lifecycle"] = _struct({"preStop": {"sleep": {"seconds": drain}}} if drain else {})
     for option, field in _PROBES.items():
         container[field] = _probe(option, options.get(option))
     kept: Body = without_nothing(container)

@@ -52,6 +52,7 @@ _PORT_FIELDS = {"name": "name", "target_port": "targetPort", "app_protocol": "ap
 # Options that mean something for some types only.
 _WITH_ADDRESS = (CLUSTER_IP, NODE_PORT, LOAD_BALANCER)
 _OUTSIDE = (NODE_PORT, LOAD_BALANCER)
+_DUAL_STACK = ("PreferDualStack", "RequireDualStack")
 _TYPES_OF = {
     "external_name": (EXTERNAL_NAME,),
     "cluster_ip": _WITH_ADDRESS,
@@ -348,10 +349,23 @@ def build(params: Params, live: Object | None = None, derived: Derived | None = 
         spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": params["session_affinity_timeout"]}}
     if params["cluster_ips"]:
         spec["clusterIP"] = params["cluster_ips"][0]
+    if live:
+        spec |= _second(spec, live["spec"])
     if params["type"] and live:
         spec |= _outlived(params["type"], live["spec"])
     body: Object = without_nothing({"metadata": metadata, "spec": spec})
     return body
+
+
+def _second(spec: Object, live: Object) -> Object:
+    """The second family and its address, which the API server adds to the first where the policy is for both.
+
+    They are released by the policy SingleStack alone (KEP-563), so to leave them out again would be refused.
+    """
+    if (spec["ipFamilyPolicy"] or live.get("ipFamilyPolicy")) not in _DUAL_STACK:
+        return {}
+    wanted = {path: spec[path] for path in ("clusterIPs", "ipFamilies") if spec[path]}
+    return {path: live[path] for path, first in wanted.items() if (live.get(path) or [])[: len(first)] == first}
 
 
 def _outlived(service_type: str, spec: Object) -> Object:

@@ -11,11 +11,11 @@ A green curl does not prove a certificate right: each of these clients asks for 
 from __future__ import annotations
 
 import typing as t
-from itertools import pairwise
 
 try:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
     from cryptography.x509.oid import ExtendedKeyUsageOID
 except ImportError:  # module.run() reports the missing library
     pass
@@ -23,6 +23,8 @@ except ImportError:  # module.run() reports the missing library
 from ..pki.certificates import Chain, dns_names, ip_addresses, is_ca, is_self_signed, issued_by
 
 CLIENTS = ("curl", "Go", "urllib3", "Python strict")
+# Bits of RSA and of a curve, bytes of a digest.
+_LEAST_RSA, _LEAST_CURVE, _LEAST_DIGEST = 2048, 224, 28
 _Kind = type["x509.ExtensionType"]
 
 
@@ -36,26 +38,45 @@ def refusals(chain: Chain, roots: Chain) -> dict[str, list[str]]:
     leaf = chain[0]
     whole = _with_root(chain, roots)
     common_name = [] if dns_names(leaf) or ip_addresses(leaf) else ["it has no subjectAltName"]
-    weak = [f"{_name(c)} is signed with SHA-1" for c in whole if not is_self_signed(c) and _is_sha1(c)]
-    strict = [reason for certificate in whole for reason in _strict(certificate)]
-    strict += [f"{_name(lower)} has no authorityKeyIdentifier" for lower, _upper in pairwise(whole) if not _aki(lower)]
+    # Nobody verifies the signature of what is trusted.
+    signed = [c for c in whole if c not in roots and c.subject != c.issuer]
+    weak = [f"{_name(c)} is signed with SHA-1" for c in signed if _is_sha1(c)]
+    usage = _usage(leaf)
+    # OpenSSL wants serverAuth by name, RFC 5280, 4.2.1.12 notwithstanding.
+    purpose = [] if ExtendedKeyUsageOID.SERVER_AUTH in usage else ["its extendedKeyUsage does not name serverAuth"]
     found = {
         # Go has ignored the common name since 1.15 and refused SHA-1 since 1.18; OpenSSL 3 refuses SHA-1 by itself.
-        "curl": weak,
-        "Go": common_name + weak,
-        # urllib3 2 ignores the common name.
-        "urllib3": common_name + weak,
+        "curl": weak + purpose,
+        "Go": common_name + weak + ([] if ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usage else purpose),
+        # urllib3 2 ignores the common name. That of Python before 3.13: with newer ones it is as strict as Python is.
+        "urllib3": common_name + weak + purpose + _without_root(whole[-1], roots),
         # ssl.create_default_context() of Python 3.13 and newer sets VERIFY_X509_STRICT; it takes a common name.
-        "Python strict": weak + strict,
+        "Python strict": weak + purpose + _strict(whole),
     }
     return {client: reasons for client, reasons in found.items() if reasons}
 
 
+def weaknesses(certificate: x509.Certificate) -> list[str]:
+    """What of its key and of its signature is weaker than OpenSSL's security level 2 asks for (112 bits)."""
+    key, digest = certificate.public_key(), certificate.signature_hash_algorithm
+    found = []
+    if isinstance(key, (rsa.RSAPublicKey, dsa.DSAPublicKey)) and key.key_size < _LEAST_RSA:
+        found.append(f"a key of {key.key_size} bits")
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.key_size < _LEAST_CURVE:
+        found.append(f"a key of {key.key_size} bits on {key.curve.name}")
+    if digest is not None and digest.digest_size < _LEAST_DIGEST and not is_self_signed(certificate):
+        found.append(f"signed with {digest.name.upper()}")
+    return found
+
+
 def is_server(certificate: x509.Certificate) -> bool:
-    """Whether servers may use it: extendedKeyUsage says so, or there is none."""
+    """Whether every client lets servers use it: extendedKeyUsage names serverAuth, or there is none."""
+    return ExtendedKeyUsageOID.SERVER_AUTH in _usage(certificate)
+
+
+def _usage(certificate: x509.Certificate) -> t.Collection[x509.ObjectIdentifier]:
     usage = _of(certificate, x509.ExtendedKeyUsage)
-    allowed = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
-    return usage is None or bool(allowed & set(usage.value))
+    return (ExtendedKeyUsageOID.SERVER_AUTH,) if usage is None else tuple(usage.value)
 
 
 def _with_root(chain: Chain, roots: Chain) -> Chain:
@@ -69,8 +90,30 @@ def _with_root(chain: Chain, roots: Chain) -> Chain:
     return tuple(path)
 
 
-def _strict(certificate: x509.Certificate) -> list[str]:
-    """What OpenSSL's X509_V_FLAG_X509_STRICT refuses in a certificate (x509_vfy.c, check_extensions; RFC 5280)."""
+def _without_root(last: x509.Certificate, roots: Chain) -> list[str]:
+    """Without X509_V_FLAG_PARTIAL_CHAIN OpenSSL trusts nothing but a root."""
+    seen = [last]
+    while last in roots and last.subject != last.issuer:
+        above = [c for c in roots if c not in seen and issued_by(last, c)]
+        if not above:
+            return [f"the bundle has {_name(last)}, but not the root above it"]
+        last = above[0]
+        seen.append(last)
+    return []
+
+
+def _strict(whole: Chain) -> list[str]:
+    """What OpenSSL's X509_V_FLAG_X509_STRICT refuses (x509_vfy.c, check_extensions; RFC 5280).
+
+    One that is trusted itself is not looked at (RFC 6818, 2).
+    """
+    if len(whole) == 1:
+        return []
+    reasons = [reason for certificate in whole for reason in _strict_about(certificate)]
+    return reasons + [f"{_name(lower)} has no authorityKeyIdentifier" for lower in whole[:-1] if not _aki(lower)]
+
+
+def _strict_about(certificate: x509.Certificate) -> list[str]:
     reasons = []
     usage, constraints = _of(certificate, x509.KeyUsage), _of(certificate, x509.BasicConstraints)
     signs = usage is not None and usage.value.key_cert_sign

@@ -71,6 +71,9 @@ DATAGRAMS = 2  # queries over UDP until one is answered
 RESEND = 0.6  # part of an exchange's time after which the next of them is sent
 TICK = 0.2  # seconds that the loop sleeps at most, so that it notices when it is woken late
 LATE = 1.0  # seconds by which it may be late before its own time limits accuse nobody
+SETTLE = 3.0  # seconds that a new pod's link is given until IPv6 works on it
+DISCARD = 9  # a port that nobody listens at
+IPV6_ROUTES = "/proc/net/ipv6_route"
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -770,6 +773,58 @@ def exchange_control(attempt: Attempt) -> Steps[dict[str, Any]]:
     return {}
 
 
+# --- IPv6 of a new pod ----------------------------------------------------------------------------------------------
+
+
+def router_of(routes: str) -> tuple[str, str] | None:
+    """Address and device of the default route, out of IPV6_ROUTES; None where there is none by a router.
+
+    The columns: destination, its prefix, source, its prefix, next hop, metric, references, uses, flags, device.
+    """
+    for line in routes.splitlines():
+        columns = line.split()
+        if len(columns) == 10 and not int(columns[0], 16) and columns[1] == "00" and int(columns[4], 16):
+            return socket.inet_ntop(socket.AF_INET6, bytes.fromhex(columns[4])), columns[9]
+    return None
+
+
+def settle(router: tuple[str, str], end: float, port: int = DISCARD) -> bool:
+    """Wait until a router answers us, and say whether it did: a port that nobody listens at is refused by ICMPv6.
+
+    For a second or two the other end of a new pod's link is silent: its address is being checked for a duplicate, and
+    a tentative address answers no neighbour (RFC 4862, 5.4). What is asked then would accuse the network.
+    """
+    address, device = router
+    while time.monotonic() < end:
+        try:
+            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+                sock.settimeout(max(0.01, min(0.1, end - time.monotonic())))
+                sock.connect((address, port, 0, socket.if_nametoindex(device)))
+                sock.send(b"")
+                sock.recv(1)
+            return True
+        except ConnectionRefusedError:
+            return True
+        except socket.timeout:  # noqa: UP041 - TimeoutError is another class before Python 3.10
+            continue
+        except OSError:
+            time.sleep(0.1)
+    return False
+
+
+def await_ipv6(tasks: Iterable[dict[str, Any]], end: float) -> None:
+    """Where something is to be asked by IPv6, wait until that can work at all."""
+    if not any(":" in str(task.get("address") or "") for task in tasks):
+        return
+    try:
+        with open(IPV6_ROUTES, encoding="ascii") as routes:
+            router = router_of(routes.read())
+    except OSError:
+        return
+    if router:
+        settle(router, end)
+
+
 def exchange_unknown(attempt: Attempt) -> Steps[dict[str, Any]]:
     yield from ()
     raise Failure("error", f"unknown type of task: {clean(attempt.task['type'])}")
@@ -908,6 +963,7 @@ def run(plan: dict[str, Any]) -> dict[str, Any]:
     budget = float(plan.get("budget") or 10.0)
     limits = {**LIMITS, **plan.get("limits", {})}
     tasks = [{**plan.get("defaults", {}).get(task["type"], {}), **task} for task in plan["tasks"]]
+    await_ipv6(tasks, began + min(SETTLE, budget / 3))
     repeats = [[Flow(task, limits) for _repeat in range(max(1, int(task.get("repeat") or 1)))] for task in tasks]
     late = drive(interleave(repeats), int(plan.get("concurrency") or 32), began + budget, budget)
     for flow in [flow for flows in repeats for flow in flows if late >= LATE]:

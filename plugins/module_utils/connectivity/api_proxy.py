@@ -12,7 +12,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from ..kube.client import Cluster, Reply
-from ..kube.errors import ConnectionFailed, cannot, one_line
+from ..kube.errors import ConnectionFailed, TimeOver, one_line
 from .probe import ProbeOutcome
 from .scope import Probe
 
@@ -37,10 +37,8 @@ _CLASSES = (
 _WANTS_TLS = (b"plain HTTP request was sent to HTTPS port", b"HTTP request to an HTTPS server")
 
 
-def run(cluster: Cluster, probes: t.Sequence[Probe], namespace: str) -> ProbeOutcome:
+def run(cluster: Cluster, probes: t.Sequence[Probe]) -> ProbeOutcome:
     """Carry out the probes, once each, side by side."""
-    if not cluster.may("get", "pods", namespace, subresource="proxy"):
-        return ProbeOutcome(cause=cannot("get", "pods", namespace, "proxy"))
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         found = list(pool.map(lambda probe: _one(cluster, probe), probes))
     return ProbeOutcome({probe.id: item for probe, item in zip(probes, found, strict=True)})
@@ -54,6 +52,8 @@ def _one(cluster: Cluster, probe: Probe) -> dict[str, t.Any]:
         reply = cluster.ask_pod(
             probe.vantage.namespace, endpoint.pod, task["port"], task["path"], secure=task["type"] == "https"
         )
+    except TimeOver as error:
+        return {"class": "deadline", "detail": one_line(str(error), 200)}
     except ConnectionFailed as error:
         return {"class": "timeout", "detail": one_line(str(error), 200)}
     return judge(reply, task)

@@ -142,17 +142,17 @@ def pod_networks(facts: Facts) -> tuple[Network, ...]:
 
 def ways(question: Question, facts: Facts, service: Service, source: End) -> list[Way]:
     """Every connection that the client needs, with what the policies say."""
-    pods = _behind(service, facts.all("pods"))
+    pods = behind(service, facts.all("pods"))
     found = _ways(PODS, source, pods, service, (facts.all("client_policies"), facts.all("policies"), facts))
     dns = facts.named("dns_services", question.dns[1])
     if dns is None or any(_labels(body).get("k8s-app") == NODE_CACHE for body in facts.all("dns_pods")):
         return found  # a cache on the node is asked instead, which is no pod to policies
     names = snapshot.service(dns)
-    servers = _behind(names, facts.all("dns_pods"))
+    servers = behind(names, facts.all("dns_pods"))
     return found + _ways(DNS, source, servers, names, (facts.all("client_policies"), facts.all("dns_policies"), facts))
 
 
-def _behind(service: Service, bodies: Iterable[Body]) -> list[Pod]:
+def behind(service: Service, bodies: Iterable[Body]) -> list[Pod]:
     """The pods that a Service selects; one on its node's network is the node to policies."""
     wanted = dict(service.selector).items()
     pods = [snapshot.pod(body) for body in bodies if wanted and wanted <= _labels(body).items()]

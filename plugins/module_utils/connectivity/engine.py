@@ -7,6 +7,8 @@
 
 A complaint counts only when a second look, after a short settle time, finds it again while nothing that it rests on has
 changed since the first look began. A healthy Service is looked at once and pays nothing for that.
+
+All waits are derived from one deadline; what comes after it is removing the probe pods, see :data:`.probe.GRACE`.
 """
 
 from __future__ import annotations
@@ -20,11 +22,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ..kube.client import Cluster
-from ..kube.errors import Forbidden, KubeError, OptionError, WaitTimeout, cannot
+from ..kube.deadline import Deadline
+from ..kube.errors import KubeError, OptionError, WaitTimeout
 from ..kube.kinds import ENDPOINT_SLICE, NAMESPACE, NODE, POD, SERVICE
 from ..kube.selector import labels_text
 from ..kube.watch import Interest, View
-from . import api_proxy, hairpin, inside, names, outside, probe
+from . import api_proxy, hairpin, inside, names, nearest, outside, probe
 from .checks import judge
 from .checks.dns import CACHE_SECONDS
 from .checks.environment import command, containers_to_read, parse
@@ -32,12 +35,14 @@ from .clients import disguise
 from .diagnose.causes import diagnose, missing_service
 from .diagnose.drift import state
 from .facts import Facts
-from .gather import gather
+from .gather import gather, rights_of
 from .look import DNS, ENDPOINTS, EnvironmentReading, Hairpin, Look, Mounted, Observation, Stored, observation
 from .plan import BUDGET, Plan, client_nodes, defaults, plan
 from .ports import web_ports
-from .question import OUTSIDE, Question
+from .question import API_PROXY, OUTSIDE, Question
+from .question import NODE as NODE_LAYER
 from .result import FAIL, INCONCLUSIVE, SKIPPED, Finding, Report, short
+from .rights import Right, Rights, exec_in, proxy_to
 from .scope import Vantage
 from .snapshot import SERVICE_NAME, Container, Pod, Service, Snapshot, pod, snapshot
 from .snapshot import service as parse_service
@@ -53,6 +58,10 @@ MOST_ROUNDS = 6
 MOST_FRESH_ROUNDS = 3
 
 _EXECS_AT_ONCE = 6
+# What else is done beside the probes.
+_BESIDE = 5
+# Pods of the clients' own workload whose variables are read, at most: they are made from one template.
+_MOST_CLIENTS = 3
 
 
 def verify(cluster: Cluster, question: Question) -> Report:
@@ -62,17 +71,18 @@ def verify(cluster: Cluster, question: Question) -> Report:
         KubeError: the cluster cannot be asked. What is merely not allowed becomes skipped findings.
     """
     began, started = time.monotonic(), datetime.now(UTC)
-    deadline = began + question.timeout
-    while True:
+    cluster = cluster.until(Deadline.after(question.timeout))
+    report: Report | None = None
+    while report is None:
         body = cluster.get(SERVICE, question.name, question.namespace)
         if body is None:
             report = _no_service(cluster, question)
-            break
-        with _Session(cluster, question, body, deadline) as session:
-            found = session.run()
-        if found is not None:
-            report = found
-            break
+        elif cluster.deadline.over:
+            what = SERVICE.describe(question.name, question.namespace)
+            raise WaitTimeout(f"{cluster.label}: {what} became another one whenever it was looked at, to the end")
+        else:
+            with _Session(cluster, question, body) as session:
+                report = session.run()
     return replace(report, elapsed=time.monotonic() - began, started=started)
 
 
@@ -82,7 +92,10 @@ def _no_service(cluster: Cluster, question: Question) -> Report:
     cause = ""
     with contextlib.suppress(KubeError):
         others = [item["metadata"]["name"] for item in cluster.list(SERVICE, question.namespace).items]
-        if others:
+        near = nearest.word(question.name, others)
+        if near:
+            cause = f"nearest: {near}"
+        elif others:
             cause = f"the namespace has {short(others)}"
         elif cluster.get(NAMESPACE, question.namespace) is None:
             cause = f"there is no namespace {question.namespace}"
@@ -106,44 +119,29 @@ def _no_service(cluster: Cluster, question: Question) -> Report:
 class _Session:
     """Everything that is done under one open view."""
 
-    def __init__(self, cluster: Cluster, question: Question, body: Mapping[str, t.Any], deadline: float) -> None:
+    def __init__(self, cluster: Cluster, question: Question, body: Mapping[str, t.Any]) -> None:
         self.cluster = cluster
         self.question = question
-        self.deadline = deadline
+        self.deadline = cluster.deadline
         self.service = parse_service(body)
         _stay_outside(question, self.service)
         self.interests = interests(question, self.service.selector)
         self.missing: dict[str, str] = {}
-        self.lacking: str | None = None  # not known yet
         self.stack = contextlib.ExitStack()
 
     def __enter__(self) -> _Session:
-        try:
-            self.view = self.stack.enter_context(View(self.cluster, self.interests.values()))
-        except Forbidden:
-            self._drop_forbidden()
-            self.view = self.stack.enter_context(View(self.cluster, self.interests.values()))
+        self.rights = Rights.ask(self.cluster, wanted(self.question, self.interests.values()))
+        self.inside = inside.Inside(self.cluster, self.rights)
+        for part, interest in list(self.interests.items()):
+            why = self.rights.lacking(*followed(interest))
+            if why and part != "service":  # without that there is nothing to judge, as the server will say
+                del self.interests[part]
+                self.missing["dns" if part == "dns_endpoints" else part] = why
+        self.view = self.stack.enter_context(View(self.cluster, self.interests.values()))
         return self
 
     def __exit__(self, *_exc: object) -> None:
         self.stack.close()
-
-    def _drop_forbidden(self) -> None:
-        """Keep what may be read, remember why the rest is missing."""
-
-        def denied(interest: Interest) -> str:
-            kind = interest.kind
-            for verb in ("list", "watch"):
-                if not self.cluster.may(verb, kind.plural, interest.namespace, group=kind.group):
-                    return cannot(verb, kind.plural, interest.namespace)
-            return ""
-
-        with ThreadPoolExecutor(max_workers=len(self.interests)) as pool:
-            reasons = dict(zip(self.interests, pool.map(denied, self.interests.values()), strict=True))
-        for part, reason in reasons.items():
-            if reason and part != "service":
-                del self.interests[part]
-                self.missing["dns" if part == "dns_endpoints" else part] = reason
 
     # ----- rounds
 
@@ -163,7 +161,7 @@ class _Session:
             enough = current.convicted and (not current.fresh or number >= MOST_FRESH_ROUNDS)
             if not current.open or enough or number == MOST_ROUNDS or not self._time_for(began, pause):
                 return self._report(current, number)
-            self._settle(pause)
+            self._settle(pause, _as_long_as(began))
             previous = current
         raise AssertionError("the last round always reports")
 
@@ -213,8 +211,7 @@ class _Session:
 
     def _time_for(self, began: float, pause: float) -> bool:
         """Whether another round like the one that `began` then fits before the deadline."""
-        now = time.monotonic()
-        return now + pause + 1.2 * (now - began) < self.deadline
+        return pause + _as_long_as(began) < self.deadline.left
 
     def _learn_domain(self, look: Look) -> bool:
         """Take the cluster's domain from a client's search list; True when the round was planned with another one."""
@@ -228,8 +225,8 @@ class _Session:
                 return domain != names.DEFAULT_DOMAIN
         return False
 
-    def _settle(self, pause: float) -> None:
-        """Wait at least `pause`, then for a quiet moment, but not for ever."""
+    def _settle(self, pause: float, then: float) -> None:
+        """Wait at least `pause`, then for a quiet moment, but not for ever, and leave time for what is done `then`."""
         least = time.monotonic() + pause
         seen = [self.view.sequence, time.monotonic()]
 
@@ -239,7 +236,7 @@ class _Session:
                 seen[:] = [view.sequence, now]
             return True if now >= least and now - seen[1] >= QUIET else None
 
-        most = min(pause + LONGEST_SETTLE, max(0.0, self.deadline - time.monotonic()))
+        most = max(pause, min(pause + LONGEST_SETTLE, self.deadline.left - then))
         with contextlib.suppress(WaitTimeout):
             self.view.wait(quiet, most, "a quiet moment")
 
@@ -276,14 +273,16 @@ class _Session:
             raise OptionError(f"nodes: {self.cluster.label} has no node {short(unknown)}; it has {there}")
         clients = client_nodes(before, self.question.nodes, self.question.max_nodes)
         planned = plan(self.question, before, clients)
-        with ThreadPoolExecutor(max_workers=_EXECS_AT_ONCE) as pool:
-            # The containers are read while the probes run, which happens in this thread: it gets the signals.
+        with ThreadPoolExecutor(max_workers=_EXECS_AT_ONCE + _BESIDE) as pool:
+            # All of it is done while the probes run, which happens in this thread: it gets the signals.
+            facts = pool.submit(self._facts)
+            stored = pool.submit(self._stored)
+            beyond = pool.submit(self._ask_from_here, planned)
+            proxied = pool.submit(self._ask_the_api_server, planned)
+            clients_have = pool.submit(self._read_clients, before, facts)
             readings = self._read_environment(before, pool)
             mounted = self._read_mounted(before, pool)
             hairpins = self._try_hairpins(before, pool)
-            facts = pool.submit(self._facts)
-            beyond = pool.submit(self._ask_from_here, planned)
-            proxied = pool.submit(self._ask_the_api_server, planned)
             outcomes = {**self._probe(planned), **beyond.result(), **proxied.result()}
             environment = _done(readings)
         after = self._snapshot()
@@ -300,28 +299,27 @@ class _Session:
             touched=self._touched(sequence, before, after),
             plan=planned,
             observations=observations,
-            denied=self._denied(
-                [outcomes[v] for v in planned.vantages if v in outcomes], self.question.client.namespace
-            ),
-            lost=self._lost(planned, outcomes),
+            denied=self._denied([outcomes[v] for v in planned.vantages if v in outcomes]),
+            lost={vantage: outcome.cause for vantage, outcome in outcomes.items() if outcome.cause},
             environment=environment,
-            stored=self._stored(),
+            stored=stored.result(),
             mounted=_done(mounted),
             hairpins=_done(hairpins),
             facts=facts.result(),
+            clients=clients_have.result(),
         )
 
     def _facts(self) -> Facts:
         if not self.question.surroundings:
             return Facts()
-        return gather(self.cluster, self.question, dict(self.service.selector))
+        return gather(self.cluster, self.question, self.rights, dict(self.service.selector))
 
     def _probe(self, planned: Plan) -> dict[Vantage, probe.ProbeOutcome]:
         if not planned.vantages:
             return {}
         client = self.question.client
         strangers = {stranger.vantage: dict(stranger.labels) for stranger in planned.strangers}
-        left = self.deadline - time.monotonic()
+        budget, start_timeout = shares(self.deadline.left)
         options = probe.Options(
             image=client.image,
             namespace=client.namespace,
@@ -330,50 +328,36 @@ class _Session:
             service_account=client.service_account,
             image_pull_policy=client.image_pull_policy,
             image_pull_secrets=client.image_pull_secrets,
-            budget=BUDGET,
-            start_timeout=max(5.0, left - BUDGET),
+            budget=budget,
+            start_timeout=start_timeout,
             defaults=defaults(self.question),
         )
-        asked = (*planned.vantages, *strangers, *self._insiders(planned))
-        return probe.run(self.cluster, {v: planned.tasks(v) for v in asked}, options)
+        asked = (*planned.vantages, *strangers, *planned.insiders)
+        # Where one may not be followed, nobody else may be lost with it.
+        denied = {vantage: why for vantage in asked if (why := self.rights.lacking(*probing(vantage.namespace)))}
+        found = {vantage: probe.ProbeOutcome(cause=why) for vantage, why in denied.items()}
+        plans = {vantage: planned.tasks(vantage) for vantage in asked if vantage not in denied}
+        return found | (probe.run(self.cluster, plans, options) if plans else {})
 
     def _ask_from_here(self, planned: Plan) -> dict[Vantage, probe.ProbeOutcome]:
         if planned.outside is None:
             return {}
-        options = probe.Options("", budget=BUDGET, defaults=defaults(self.question))
-        return {planned.outside: outside.run(planned.tasks(planned.outside), options)}
+        options = probe.Options("", budget=shares(self.deadline.left)[0], defaults=defaults(self.question))
+        return {planned.outside: outside.run(planned.tasks(planned.outside), options, self.deadline)}
 
     def _ask_the_api_server(self, planned: Plan) -> dict[Vantage, probe.ProbeOutcome]:
         here = planned.api_server
         if here is None:
             return {}
-        asked = [one for one in planned.probes if one.vantage == here]
-        return {here: api_proxy.run(self.cluster, asked, self.service.namespace)}
+        why = self.rights.lacking(proxy_to(self.service.namespace))
+        if why:
+            return {here: probe.ProbeOutcome(cause=why)}
+        return {here: api_proxy.run(self.cluster, [one for one in planned.probes if one.vantage == here])}
 
-    def _insiders(self, planned: Plan) -> tuple[Vantage, ...]:
-        """Those that look at nodes from inside, if we may start them: else nobody could follow the others, either."""
-        if planned.insiders and self.lacking is None:
-            self.lacking = self._lacking(self.question.node_namespace)
-        return () if self.lacking else planned.insiders
-
-    def _lost(self, planned: Plan, outcomes: Mapping[Vantage, probe.ProbeOutcome]) -> dict[Vantage, str]:
-        """Why clients delivered nothing, or not all; those that must be refused may be where we may not be."""
-        lost = {vantage: outcome.cause for vantage, outcome in outcomes.items() if outcome.cause}
-        for vantage in [stranger.vantage for stranger in planned.strangers if stranger.vantage in lost]:
-            lost[vantage] = self._denied([outcomes[vantage]], vantage.namespace) or lost[vantage]
-        return lost | (dict.fromkeys(planned.insiders, self.lacking) if self.lacking else {})
-
-    def _denied(self, outcomes: Sequence[probe.ProbeOutcome], namespace: str) -> str:
-        """Which right is missing, when no client of a namespace delivered anything."""
+    def _denied(self, outcomes: Sequence[probe.ProbeOutcome]) -> str:
+        """Which right to start and follow clients is missing, when none of them delivered anything."""
         silent = outcomes and not any(outcome.observations for outcome in outcomes)
-        return self._lacking(namespace) if silent else ""
-
-    def _lacking(self, namespace: str) -> str:
-        """Which right to start and follow pods is missing in a namespace."""
-        for verb, resource, group, sub in PROBE_RIGHTS:
-            if not self.cluster.may(verb, resource, namespace, group=group, subresource=sub):
-                return cannot(verb, resource, namespace, sub)
-        return ""
+        return self.rights.lacking(*probing(self.question.client.namespace)) if silent else ""
 
     def _read_environment(self, before: Snapshot, pool: ThreadPoolExecutor) -> list[Future[EnvironmentReading | None]]:
         if "environment" not in self.question.layers or before.service is None or not self.question.ask:
@@ -383,14 +367,28 @@ class _Session:
         return [pool.submit(self._read, found, container, words) for found, container in chosen]
 
     def _read(self, found: Pod, container: Container, words: Sequence[str]) -> EnvironmentReading | None:
-        said = inside.run(self.cluster, found, container, words, "to read them with")
+        said = self.inside.run(found, container, words, "to read them with")
         return None if said is None else reading(found, container, said, self.service)
+
+    def _read_clients(self, before: Snapshot, facts: Future[Facts]) -> tuple[EnvironmentReading, ...]:
+        """The same in the containers of the clients' own workload, where it is another one in the same namespace."""
+        asked = self.question
+        owners = {one.owner for one in before.pods}
+        if not asked.workload or not asked.ask or asked.client.namespace != asked.namespace or asked.workload in owners:
+            return ()
+        if before.service is None:
+            return ()
+        words = command(before.service)
+        clients = tuple(one for one in map(pod, facts.result().all("client_pods")) if one.owner == asked.workload)
+        chosen = containers_to_read(replace(before, pods=clients), min(_MOST_CLIENTS, asked.max_pods))
+        found = (self._read(one, container, words) for one, container in chosen)
+        return tuple(reading for reading in found if reading is not None)
 
     def _try_hairpins(self, before: Snapshot, pool: ThreadPoolExecutor) -> list[Future[Hairpin | None]]:
         if not self.question.causes or not self.question.ask:
             return []
         chosen = hairpin.to_try(before, self.question.max_pods)
-        return [pool.submit(hairpin.attempt, self.cluster, trial) for trial in chosen]
+        return [pool.submit(hairpin.attempt, self.inside, trial) for trial in chosen]
 
     def _read_mounted(self, before: Snapshot, pool: ThreadPoolExecutor) -> list[Future[Mounted | None]]:
         path = self.question.tls.mount_path
@@ -399,7 +397,7 @@ class _Session:
         from . import mounted
 
         chosen = mounted.to_read(before, path, self.question.max_pods)
-        return [pool.submit(mounted.read, self.cluster, found, container, path) for found, container in chosen]
+        return [pool.submit(mounted.read, self.inside, found, container, path) for found, container in chosen]
 
     def _touched(self, sequence: int, before: Snapshot, after: Snapshot) -> frozenset[str]:
         changes = [(c.kind, c.name, c.uid) for c in self.view.changes if c.sequence > sequence]
@@ -415,6 +413,45 @@ PROBE_RIGHTS = (
 
 
 # ----- pure parts
+
+
+def probing(namespace: str) -> list[Right]:
+    """What it takes to start pods there and to follow them."""
+    return [Right(verb, resource, namespace, group, sub) for verb, resource, group, sub in PROBE_RIGHTS]
+
+
+def followed(interest: Interest) -> list[Right]:
+    """What it takes to follow objects."""
+    kind = interest.kind
+    return [Right(verb, kind.plural, interest.namespace, kind.group) for verb in ("list", "watch")]
+
+
+def wanted(question: Question, interests: Iterable[Interest]) -> list[Right]:
+    """All rights that answering makes use of."""
+    found = [right for interest in interests for right in followed(interest)]
+    if question.surroundings:
+        found += rights_of(question)
+    if question.probes:
+        spaces = [question.client.namespace, *(space for space, _labels in question.expect.refused_from)]
+        spaces += [question.other_namespace] if question.other_namespace else []
+        spaces += [question.node_namespace] if NODE_LAYER in question.layers else []
+        found += [right for space in spaces for right in probing(space)]
+    if question.ask and ("environment" in question.layers or question.causes or question.tls.mount_path):
+        found.append(exec_in(question.namespace))
+    if API_PROXY in question.layers:
+        found.append(proxy_to(question.namespace))
+    return found
+
+
+def shares(left: float) -> tuple[float, float]:
+    """Seconds for what a client does, and for its start, out of those that are left."""
+    budget = round(min(BUDGET, left / 2), 1)
+    return budget, round(left - budget, 1)
+
+
+def _as_long_as(began: float) -> float:
+    """Seconds for another round like the one that `began` then."""
+    return 1.2 * (time.monotonic() - began)
 
 
 def _stay_outside(question: Question, service: Service) -> None:

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 Body = t.Mapping[str, t.Any]
+# How the reason ends where there was no time to read something.
+LATE = "not read before the time for all of it was over"
 # The name of kube-proxy's container.
 PROXY = "kube-proxy"
 
@@ -73,6 +75,11 @@ class Facts:
         if part in self.parts:
             return ""
         return self.missing.get(part) or "was not asked for"
+
+    @property
+    def late(self) -> tuple[str, ...]:
+        """Parts that there was no time for."""
+        return tuple(part for part, why in self.missing.items() if why.endswith(LATE))
 
     def log(self, namespace: str, pod: str) -> str | None:
         """What was read of the logs of a pod's containers; None where none was."""

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Private to this collection: may change in any release.
-"""Reads the surroundings of a Service, as far as the rights go: one pass of access reviews, then everything at once."""
+"""Reads the surroundings of a Service, as far as the rights and the time go, everything at once."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import typing as t
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from ..kube.client import Cluster
-from ..kube.errors import Forbidden, KubeError, Unauthorized, cannot
+from ..kube.errors import Forbidden, KubeError, TimeOver, Unauthorized
 from ..kube.kinds import (
     CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
@@ -36,8 +37,12 @@ from ..kube.kinds import (
     STATEFUL_SET,
     Kind,
 )
-from .facts import PROXY, Body, Facts, reduced, runs_proxy, sources
+from .facts import LATE, PROXY, Body, Facts, reduced, runs_proxy, sources
 from .question import Question
+from .rights import Right, Rights
+
+# The objects of a part, or why they were not read.
+Bodies: t.TypeAlias = "tuple[Body, ...] | str"
 
 # Where a part is read: the Service's namespace, the clients', that of the cluster's DNS, or the whole cluster.
 HOME, CLIENT, DNS, CLUSTER = "home", "client", "dns", "cluster"
@@ -71,8 +76,12 @@ class Part:
 
     @property
     def verb(self) -> str:
-        """The right that it takes."""
+        """How it is read."""
         return "get" if self.only else "list"
+
+    def right(self, namespace: str | None) -> Right:
+        """What it takes to read it there."""
+        return Right(self.verb, self.kind.plural, namespace, self.kind.group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,53 +160,116 @@ def parts_of(question: Question) -> tuple[Part, ...]:
     return *PARTS, *CLIENT_PARTS, Part("client_workload", _KINDS[kind], CLIENT, only=name)
 
 
-def gather(cluster: Cluster, question: Question, selector: t.Mapping[str, str] | None = None) -> Facts:
+def rights_of(question: Question) -> list[Right]:
+    """What it takes to read everything."""
+    parts = [part.right(namespace_of(part.where, question)) for part in parts_of(question)]
+    return parts + [_further(question, verb, resource, where, sub) for verb, resource, sub, where in FURTHER]
+
+
+def _further(question: Question, verb: str, resource: str, where: str, sub: str = "") -> Right:
+    return Right(verb, resource, namespace_of(where, question), subresource=sub)
+
+
+def gather(cluster: Cluster, question: Question, rights: Rights, selector: t.Mapping[str, str] | None = None) -> Facts:
     """Read all parts that the credentials may read, and log lines as far as the question allows.
 
+    What there is no time for until the cluster's deadline is missing, too.
+
     Args:
+        rights: those of :func:`rights_of`.
         selector: the Service's; the pods that it selects come first where only some logs are read.
 
     Raises:
         KubeError: the cluster cannot be asked at all.
     """
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        reading = _Reading(cluster, question, rights, pool)
         groups = pool.submit(_groups, cluster)
-        asked = parts_of(question)
-        denied = _rights(cluster, question, asked, pool)
-        wanted = [part for part in asked if part.name not in denied]
-        bodies = pool.map(lambda part: tuple(read(cluster, part, namespace_of(part.where, question))), wanted)
-        parts = dict(zip([part.name for part in wanted], bodies, strict=True))
-        missing = {part.name: denied[part.name] for part in asked if part.name in denied}
-        parts["groups"] = groups.result()
-        owners = [
-            body for name in ("pods", "deployments", "statefulsets", "daemonsets") for body in parts.get(name, ())
-        ]
+        reading.parts_of_all_kinds()
+        reading.parts["groups"] = groups.result()
+        reading.sources()
+        reading.corefiles()
+        logs = reading.logs(selector or {})
+    return Facts(reading.parts, reading.missing, logs)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What was read so far."""
+
+    cluster: Cluster
+    question: Question
+    rights: Rights
+    pool: ThreadPoolExecutor
+    parts: dict[str, tuple[Body, ...]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+    def take(self, name: str, found: Bodies) -> None:
+        """Keep the objects of a part, or why there are none."""
+        if isinstance(found, str):
+            self.missing[name] = found
+        else:
+            self.parts[name] = found
+
+    def lacking(self, verb: str, resource: str, where: str, sub: str = "") -> str:
+        """Why one of the further rights cannot be used."""
+        return self.rights.lacking(_further(self.question, verb, resource, where, sub))
+
+    def parts_of_all_kinds(self) -> None:
+        """All lists, and single objects of a known name."""
+
+        def one(part: Part) -> Bodies:
+            namespace = namespace_of(part.where, self.question)
+            why = self.rights.lacking(part.right(namespace))
+            return why or _timely(part.kind, lambda: tuple(read(self.cluster, part, namespace)))
+
+        asked = parts_of(self.question)
+        for part, found in zip(asked, self.pool.map(one, asked), strict=True):
+            self.take(part.name, found)
+
+    def sources(self) -> None:
+        """Secrets and ConfigMaps that the Service's pods may need."""
+        kinds = ("pods", "deployments", "statefulsets", "daemonsets")
+        owners = [body for name in kinds for body in self.parts.get(name, ())]
         for name, kind in (("secrets", SECRET), ("configmaps", CONFIG_MAP)):
-            why = denied.get(f"get {kind.plural} {HOME}") or missing.get("pods", "")
+            why = self.lacking("get", name, HOME) or self.missing.get("pods", "")
             if why:
-                missing[name] = why
+                self.missing[name] = why
                 continue
             names = _sources(kind, owners)
-            parts[name] = _named(cluster, kind, question.namespace, names[:MOST_SOURCES], pool)
-            missing |= {f"{name}/{left}": f"more than {MOST_SOURCES} {name} are named" for left in names[MOST_SOURCES:]}
-        why = denied.get(f"get configmaps {DNS}") or missing.get("dns_pods", "")
-        if why:
-            missing["corefiles"] = why
-        else:
-            parts["corefiles"] = corefiles(cluster, question.dns[0], parts, pool)
-        why = denied.get(f"get pods/log {DNS}", "")
-        if why and question.logs != "none":
-            missing["dns_logs"] = why
-        logs = _logs(cluster, _readable(question, parts, denied, selector or {}), pool)
-    return Facts(parts, missing, logs)
+            self.take(name, _timely(kind, partial(self._named, kind, names[:MOST_SOURCES])))
+            more = f"more than {MOST_SOURCES} {name} are named"
+            self.missing |= {f"{name}/{left}": more for left in names[MOST_SOURCES:]}
+
+    def _named(self, kind: Kind, names: t.Sequence[str]) -> tuple[Body, ...]:
+        """Those of the named objects that exist, reduced to their keys."""
+        bodies = self.pool.map(lambda name: self.cluster.get(kind, name, self.question.namespace), names)
+        return tuple(reduced({**body, "kind": kind.kind}) for body in bodies if body)
+
+    def corefiles(self) -> None:
+        """The configurations of the DNS servers."""
+        why = self.lacking("get", "configmaps", DNS) or self.missing.get("dns_pods", "")
+        namespace = self.question.dns[0]
+        self.take(
+            "corefiles",
+            why or _timely(CONFIG_MAP, lambda: corefiles(self.cluster, namespace, self.parts, self.pool)),
+        )
+
+    def logs(self, selector: t.Mapping[str, str]) -> dict[str, str]:
+        """The last lines of those logs that tell something."""
+        of_dns, of_pods = self.lacking("get", "pods", DNS, "log"), self.lacking("get", "pods", HOME, "log")
+        if of_dns and self.question.logs != "none":
+            self.missing["dns_logs"] = of_dns
+        wanted = _readable(self.question, self.parts, selector, of_dns=not of_dns, of_pods=not of_pods)
+        return _logs(self.cluster, wanted, self.pool)
 
 
-def _named(
-    cluster: Cluster, kind: Kind, namespace: str, names: t.Sequence[str], pool: ThreadPoolExecutor
-) -> tuple[Body, ...]:
-    """Those of the named objects that exist, reduced to their keys."""
-    bodies = pool.map(lambda name: cluster.get(kind, name, namespace), names)
-    return tuple(reduced({**body, "kind": kind.kind}) for body in bodies if body)
+def _timely(kind: Kind, reading: t.Callable[[], tuple[Body, ...]]) -> Bodies:
+    """What is read, or that there was no time for it."""
+    try:
+        return reading()
+    except TimeOver:
+        return f"{kind.plural} were {LATE}"
 
 
 def corefiles(
@@ -228,26 +300,8 @@ def _groups(cluster: Cluster) -> tuple[Body, ...]:
     """The API groups; who may not ask for them sees none."""
     try:
         return tuple({"kind": "APIGroup", "metadata": {"name": name}} for name in cluster.groups())
-    except (Forbidden, Unauthorized):
+    except (Forbidden, Unauthorized, TimeOver):
         return ()
-
-
-def _rights(cluster: Cluster, question: Question, parts: t.Sequence[Part], pool: ThreadPoolExecutor) -> dict[str, str]:
-    """What may not be read and why: by name of the part, and `verb resource[/sub] where` for the further rights."""
-
-    def denied(item: tuple[str, str, str, str, str, str]) -> tuple[str, str]:
-        key, verb, resource, group, sub, where = item
-        namespace = namespace_of(where, question)
-        if cluster.may(verb, resource, namespace, group=group, subresource=sub):
-            return key, ""
-        return key, cannot(verb, resource, namespace, sub)
-
-    asked = [(part.name, part.verb, part.kind.plural, part.kind.group, "", part.where) for part in parts]
-    asked += [
-        (f"{verb} {resource}{'/' + sub if sub else ''} {where}", verb, resource, "", sub, where)
-        for verb, resource, sub, where in FURTHER
-    ]
-    return {key: why for key, why in pool.map(denied, asked) if why}
 
 
 def read(cluster: Cluster, part: Part, namespace: str | None) -> t.Sequence[Body]:
@@ -275,15 +329,17 @@ def _sources(kind: Kind, owners: Iterable[Body]) -> list[str]:
 def _readable(
     question: Question,
     parts: t.Mapping[str, tuple[Body, ...]],
-    denied: t.Mapping[str, str],
     selector: t.Mapping[str, str],
+    *,
+    of_dns: bool,
+    of_pods: bool,
 ) -> list[_Log]:
     """Whose logs to read: those of the DNS servers and of service proxies, and of containers that restart."""
     wanted: list[_Log] = []
-    if question.logs != "none" and f"get pods/log {DNS}" not in denied:
+    if question.logs != "none" and of_dns:
         wanted += [_log_of(pod) for pod in parts.get("dns_pods", ()) if is_dns(pod)]
         wanted += [_log_of_proxy(pod) for pod in _proxies(question, parts, selector)]
-    if question.logs == "all" and f"get pods/log {HOME}" not in denied:
+    if question.logs == "all" and of_pods:
         restarting = [pod for pod in parts.get("pods", ()) if _restarts(pod)]
         restarting.sort(key=lambda pod: not _selects(selector, pod))
         wanted += [_log_of(pod) for pod in restarting[:MOST_LOGS]]

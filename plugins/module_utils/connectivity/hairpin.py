@@ -14,8 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ..kube.client import Cluster
-from . import inside
+from .inside import UNDECIDED, Heard, Inside
 from .look import Hairpin
 from .ports import tcp_ports
 from .snapshot import Container, Endpoint, Pod, Snapshot, family_of, host_port
@@ -109,19 +108,19 @@ def _is_other(one: Endpoint, than: Endpoint) -> bool:
     return one.address != than.address
 
 
-def attempt(cluster: Cluster, trial: Trial) -> Hairpin | None:
+def attempt(inside: Inside, trial: Trial) -> Hairpin | None:
     """How a pod fared; None when it is gone."""
     purpose = "and bash, or nc with -z, to open connections with"
-    said = inside.run(cluster, trial.pod, trial.container, trial.words, purpose)
+    said = inside.run(trial.pod, trial.container, trial.words, purpose)
     return None if said is None else judge(trial, said)
 
 
-def judge(trial: Trial, said: inside.Heard) -> Hairpin:
+def judge(trial: Trial, said: Heard) -> Hairpin:
     """What a container said."""
     if said.result is None:
         return Hairpin(trial.pod, said.verdict, said.detail)
     if said.result.verdict != "ok":
-        return Hairpin(trial.pod, inside.UNDECIDED, said.result.detail)
+        return Hairpin(trial.pod, UNDECIDED, said.result.detail)
     lines = said.result.stdout.splitlines()
     answered = lines.count(f"{trial.address} {trial.port}")
     others = all(f"{address} {port}" in lines for address, port in trial.others)

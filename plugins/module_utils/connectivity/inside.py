@@ -11,8 +11,9 @@ import typing as t
 from dataclasses import dataclass
 
 from ..kube.client import Cluster
-from ..kube.errors import ConnectionFailed, Forbidden, NotFound, Unauthorized, cannot
+from ..kube.errors import ConnectionFailed, Forbidden, NotFound, Unauthorized
 from ..kube.exec import ExecResult, execute
+from .rights import Rights, exec_in
 from .snapshot import Container, Pod
 
 SKIPPED, UNDECIDED = "skipped", "undecided"
@@ -34,21 +35,31 @@ class Heard:
     detail: str = ""
 
 
-def run(cluster: Cluster, pod: Pod, container: Container, words: t.Sequence[str], purpose: str) -> Heard | None:
-    """Run a command there; None when the pod is gone.
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """The way into containers, as far as the rights go."""
 
-    Args:
-        purpose: what the first word of the command is needed for, e.g. `to read them with`.
-    """
-    try:
-        result = execute(cluster, pod.namespace, pod.name, container.name, words, timeout=_SECONDS)
-    except NotFound:
-        return None
-    except (Forbidden, Unauthorized):
-        return Heard(verdict=SKIPPED, detail=cannot("create", "pods", pod.namespace, "exec"))
-    except ConnectionFailed as error:
-        return Heard(verdict=UNDECIDED, detail=str(error))
-    return heard(result, words[0], purpose)
+    cluster: Cluster
+    rights: Rights
+
+    def run(self, pod: Pod, container: Container, words: t.Sequence[str], purpose: str) -> Heard | None:
+        """Run a command there; None when the pod is gone.
+
+        Args:
+            purpose: what the first word of the command is needed for, e.g. `to read them with`.
+        """
+        needed = exec_in(pod.namespace)
+        if self.rights.lacking(needed):
+            return Heard(verdict=SKIPPED, detail=needed.missing)
+        try:
+            result = execute(self.cluster, pod.namespace, pod.name, container.name, words, timeout=_SECONDS)
+        except NotFound:
+            return None
+        except (Forbidden, Unauthorized):
+            return Heard(verdict=SKIPPED, detail=needed.missing)
+        except ConnectionFailed as error:
+            return Heard(verdict=UNDECIDED, detail=str(error))
+        return heard(result, words[0], purpose)
 
 
 def heard(result: ExecResult, program: str, purpose: str) -> Heard:

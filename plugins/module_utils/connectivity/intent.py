@@ -3,15 +3,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Private to this collection: may change in any release.
-"""Which workloads are meant to be behind a Service, also where its selector is wrong."""
+"""Which workloads and pods are meant to be behind a Service, also where its selector is wrong."""
 
 from __future__ import annotations
 
 import difflib
 import typing as t
+from dataclasses import replace
 
+from . import nearest
 from .facts import Body
 from .look import Look
+from .snapshot import Service
 
 WORKLOADS = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
 
@@ -66,6 +69,30 @@ def _pair(key: str, value: str, labels: t.Mapping[str, str]) -> float:
     if key in labels:
         return difflib.SequenceMatcher(None, value, labels[key]).ratio()
     return _OTHER_KEY if value in labels.values() else 0.0
+
+
+def miss(look: Look) -> nearest.Miss | None:
+    """Which labels a selector that selects nothing misses: those of pods, else those of a workload's template."""
+    selector = look.service.selector
+    pods = [(one.name, dict(one.labels)) for one in look.after.strangers if not one.finished and not one.terminating]
+    near = nearest.miss(selector, pods)
+    return near or nearest.miss(selector, [(label(body), template_labels(body)) for body in _workloads(look)])
+
+
+def meant(look: Look) -> Service:
+    """The Service, with a selector that selects the pods that were meant where its own selects nothing.
+
+    What else is wrong with those pods is then found at once, and not after the selector has been mended.
+    """
+    service = look.service
+    fits = any(matches(dict(service.selector), template_labels(body)) for body in _workloads(look))
+    if look.after.pods or fits or look.after.why_missing("pods"):
+        return service
+    near = miss(look)
+    if near is None:
+        return service
+    known = dict(near.selector) or {key: value for key, value in service.selector if (key, value) != near.wrong}
+    return replace(service, selector=tuple(sorted(known.items()))) if known else service
 
 
 def _nearest(look: Look, workloads: t.Sequence[Body]) -> tuple[Body, ...]:

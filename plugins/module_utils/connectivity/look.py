@@ -26,6 +26,9 @@ CONNECTED = ("sending the request", "waiting for the header", "waiting for the r
 # Classes of the agent that say something about the probe, not about its target.
 UNDECIDED = ("deadline", "error")
 
+# What `Stored.pair` says of a key that is the certificate's own.
+FITS = "fits"
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
@@ -107,12 +110,15 @@ class Stored:
     Attributes:
         denied: which right is missing.
         unreadable: what is wrong with its content.
+        pair: of the private key beside the leaf: `FITS`, what is wrong with it, or empty where it was not read. Nothing
+            of the key itself is kept.
     """
 
     secret: str
     fingerprint: str = ""
     denied: str = ""
     unreadable: str = ""
+    pair: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +176,7 @@ class Look:
         mounted: what the pods have mounted, where that is asked for.
         hairpins: whether pods reach themselves by the Service's address, where that is asked for.
         facts: the surroundings, where they were asked for.
+        clients: the Service's variables as the containers of the clients' own workload have them.
     """
 
     question: Question
@@ -186,6 +193,7 @@ class Look:
     mounted: tuple[Mounted, ...] = ()
     hairpins: tuple[Hairpin, ...] = ()
     facts: Facts = field(default_factory=Facts)
+    clients: tuple[EnvironmentReading, ...] = ()
 
     @property
     def service(self) -> Service:

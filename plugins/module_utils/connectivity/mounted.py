@@ -7,11 +7,10 @@
 
 from __future__ import annotations
 
-from ..kube.client import Cluster
 from ..kube.errors import one_line
 from ..pki.certificates import fingerprint, parse_chain
 from ..pki.errors import PkiError
-from . import inside
+from .inside import Heard, Inside
 from .look import Mounted
 from .snapshot import Container, Pod, Snapshot
 
@@ -26,14 +25,14 @@ def to_read(snapshot: Snapshot, path: str, most: int) -> list[tuple[Pod, Contain
     return [(pod, container) for pod, container in found if container is not None][:most]
 
 
-def read(cluster: Cluster, pod: Pod, container: Container, path: str) -> Mounted | None:
+def read(inside: Inside, pod: Pod, container: Container, path: str) -> Mounted | None:
     """What is mounted there; None when the pod is gone."""
     file = f"{path}/{FILE}"
-    said = inside.run(cluster, pod, container, ["cat", file], "to read it with")
+    said = inside.run(pod, container, ["cat", file], "to read it with")
     return None if said is None else judge(pod, container.name, file, said)
 
 
-def judge(pod: Pod, container: str, file: str, said: inside.Heard) -> Mounted:
+def judge(pod: Pod, container: str, file: str, said: Heard) -> Mounted:
     """What a container said."""
     result = said.result
     if result is None:

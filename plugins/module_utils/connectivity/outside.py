@@ -15,20 +15,21 @@ import subprocess
 import sys
 import typing as t
 
+from ..kube.deadline import NEVER, Deadline
 from ..kube.errors import one_line
 from . import probe
 
 
-def run(tasks: t.Sequence[probe.Task], options: probe.Options) -> probe.ProbeOutcome:
-    """The outcome, whatever happened; takes no longer than the plan's budget and a margin."""
+def run(tasks: t.Sequence[probe.Task], options: probe.Options, deadline: Deadline = NEVER) -> probe.ProbeOutcome:
+    """The outcome, whatever happened; takes no longer than the plan's budget and a margin, and ends by the deadline."""
     argv = probe.command(probe.sources(tasks), probe.plan(tasks, options), sys.executable)
-    patience = options.budget + probe.RUN_MARGIN
+    patience = min(options.budget + probe.RUN_MARGIN, deadline.left)
     try:
         done = subprocess.run(
             argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=patience, env={}, check=False, cwd="/"
         )
     except subprocess.TimeoutExpired:
-        return probe.ProbeOutcome(cause=f"the agent did not end within {patience:g} s")
+        return probe.ProbeOutcome(cause=f"the agent did not end within {patience:.3g} s")
     except (OSError, subprocess.SubprocessError) as error:
         return probe.ProbeOutcome(cause=f"{sys.executable} could not be started: {one_line(str(error), 200)}")
     said = done.stdout.decode("utf-8", "replace")

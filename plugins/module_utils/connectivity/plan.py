@@ -207,15 +207,21 @@ def telling_probes(scope: Scope, vantage: Vantage) -> list[Probe]:
     service, probes = scope.service, []
     serving = {e.pod_uid for e in scope.snapshot.endpoints if e.ready and e.serving}
     for pod in [pod for pod in scope.snapshot.pods if belongs_in_endpoints(pod) and not pod.terminating][:MOST_TELLING]:
-        targets = {number for port in tcp_ports(service) if (number := target_port(pod, port)) is not None}
+        targets = {n: port for port in tcp_ports(service) if (n := target_port(pod, port)) is not None}
         for address in pod.ips[:1]:
-            wanted = [("declared", number) for number in sorted(pod.declared("TCP") - targets)]
+            wanted = [("declared", number) for number in sorted(pod.declared("TCP") - targets.keys())]
             wanted += [("unready", number) for number in sorted(targets) if pod.uid not in serving]
             for purpose, number in wanted:
-                task = {"type": "tcp", "address": address, "port": number, "timeout": EXCHANGE}
+                port = targets.get(number)
+                # What it would serve over TLS is worth a look: nobody else shows it while no pod is ready.
+                task = (
+                    ask(scope, vantage, port, number, address=address)
+                    if port in scope.https
+                    else {"type": "tcp", "address": address, "port": number, "timeout": EXCHANGE}
+                )
                 target = host_port(address, number)
                 probes.append(
-                    Probe(purpose, vantage, f"{purpose}/{target}", task, target, node=pod.node, label=pod.name)
+                    Probe(purpose, vantage, f"{purpose}/{target}", task, target, port, node=pod.node, label=pod.name)
                 )
     return probes + _large_probes(scope, vantage)
 

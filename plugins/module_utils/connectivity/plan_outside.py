@@ -59,7 +59,8 @@ def _at_node(scope: Scope, node: Node) -> list[Probe]:
                 task = {"type": "tcp", "address": address, "port": port.node_port, "timeout": EXCHANGE}
             purpose = NODE_PORT if reach else SILENT
             probes.append(Probe(purpose, here, f"{purpose}/{target}", task, target, port, node=node.name, reach=reach))
-        if service.health_check_port:
+        # The service proxies of IPv4 and of IPv6 answer for their own endpoints, where the Service has some.
+        if service.health_check_port and family_of(address) in service.families:
             probes.append(_health(scope, node, address))
     return probes
 
@@ -67,7 +68,8 @@ def _at_node(scope: Scope, node: Node) -> list[Probe]:
 def _health(scope: Scope, node: Node, address: str) -> Probe:
     """What a load balancer asks (KEP-1669): 200 where an endpoint of the Service is ready on the node, else 503."""
     number = scope.service.health_check_port
-    ready = any(endpoint.ready and endpoint.node == node.name for endpoint in scope.snapshot.endpoints)
+    here = [endpoint for endpoint in scope.snapshot.endpoints if endpoint.node == node.name and endpoint.ready]
+    ready = any(endpoint.family == family_of(address) for endpoint in here)
     task = {**request(scope, number, address=address), "path": "/healthz", "contains": [], "identity_header": None}
     target = host_port(address, number)
     status = "200" if ready else "503"

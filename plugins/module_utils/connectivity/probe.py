@@ -31,6 +31,7 @@ from concurrent import futures
 from dataclasses import dataclass, field
 
 from ..kube.client import Cluster
+from ..kube.deadline import Deadline
 from ..kube.errors import ApiError, KubeError, WaitTimeout, missing_account, one_line
 from ..kube.kinds import EVENT, JOB, POD
 from ..kube.watch import Interest, View
@@ -61,6 +62,8 @@ ASK_AFTER = 0.5
 # Beyond the agent's own budget: start of the interpreter, and the agent's own watchdog.
 RUN_MARGIN = 10.0
 TTL_AFTER_FINISHED = 60
+# After the cluster's deadline, for removing the Jobs: no more than this.
+GRACE = 3.0
 
 # Makes the modules of a package out of their sources, so that they import each other there as they do here.
 BOOT = """
@@ -72,6 +75,7 @@ for name, text in json.loads(zlib.decompress(base64.b64decode(sys.argv.pop(1))))
 sys.modules["plumbline.agent"].main(sys.argv[1:])
 """
 
+_OVER = "the time for all of it was over"
 # Waiting reasons that no waiting cures, and those that a second try may.
 _FINAL = frozenset({"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"})
 _PULLING = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "CreateContainerError"})
@@ -326,15 +330,17 @@ def _waiting(status: Body, waiting: Body, age: float, client: Client, options: O
     reason, message = waiting.get("reason") or "", waiting.get("message") or ""
     if reason in _FINAL or (reason in _PULLING and age >= IMAGE_GRACE):
         return Progress("fail", f"image {options.image} on node {client.node}: {reason}: {message}")
-    if not status.get("startTime") and age >= KUBELET_PATIENCE:
+    patience = min(KUBELET_PATIENCE, options.start_timeout)
+    if not status.get("startTime") and age >= patience:
         return Progress(
             "fail",
-            f"the kubelet of node {client.node} did not take up the pod within {KUBELET_PATIENCE:g} s;"
+            f"the kubelet of node {client.node} did not take up the pod within {patience:g} s;"
             " is the node there and ready?",
         )
     if age >= options.start_timeout:
         hint = message or f"is image {options.image} still being pulled?"
-        return Progress("fail", f"the container did not start within {options.start_timeout:g} s: {reason}: {hint}")
+        why = ": ".join(filter(None, (reason, hint)))
+        return Progress("fail", f"the container did not start within {options.start_timeout:g} s: {why}")
     return Progress("wait", f"the container has not started: {reason or 'no status yet'} {message}")
 
 
@@ -542,6 +548,8 @@ def _instant(text: t.Any) -> datetime.datetime | None:
 def run(cluster: Cluster, plans: t.Mapping[C, t.Sequence[Task]], options: Options) -> dict[C, ProbeOutcome]:
     """Carry out each client's tasks from a pod of its own, all at the same time.
 
+    It ends by the cluster's deadline, whoever hangs; only removing the Jobs may take :data:`GRACE` more.
+
     The Jobs are gone afterwards, also when the run is interrupted; should it be killed, they end by their deadline and
     go by their time to live, and the next run looks after what is still there.
 
@@ -556,6 +564,8 @@ class _Round(t.Generic[C]):
 
     def __init__(self, cluster: Cluster, plans: t.Mapping[C, t.Sequence[Task]], options: Options) -> None:
         self.cluster = cluster
+        # After it has begun, a round is over in any case by then.
+        self.deadline = min(cluster.deadline, Deadline.after(options.timeout + 5))
         self.plans = plans
         self.options = options
         self.id = secrets.token_hex(5)
@@ -600,7 +610,7 @@ class _Round(t.Generic[C]):
                     creation.result()
                 sweeps = [self.pool.submit(self.sweep, namespace) for namespace in namespaces]
                 self.collect(view, interests)
-            futures.wait(sweeps, timeout=5)
+            futures.wait(sweeps, timeout=min(5.0, self.cluster.deadline.left))
         except KubeError as error:
             for client in self.open:
                 self.fail(client, str(error))
@@ -634,7 +644,7 @@ class _Round(t.Generic[C]):
         """
         with self.gate:
             self.over = True
-            self.gate.wait_for(lambda: not self.creating, timeout=10)
+            self.gate.wait_for(lambda: not self.creating, timeout=min(10.0, self.cluster.deadline.later(GRACE).left))
 
     def collect(self, view: View, interests: t.Sequence[Interest]) -> None:
         """Bring every client to an outcome.
@@ -642,25 +652,25 @@ class _Round(t.Generic[C]):
         A kubelet tells that a container has ended up to a second late, so each log is followed as soon as its container
         runs. A log that was followed to its end without a result is read once more, when the pod says how it ended.
         """
-        deadline = time.monotonic() + self.options.timeout + 5
+
+        def states(_view: View) -> list[tuple[C, str, Progress]]:
+            pods = self.pods(view, interests)
+            return [self.progress(client, pods.get(client)) for client in self.open]
 
         def news(_view: View) -> list[tuple[C, str, Progress]] | None:
-            pods = self.pods(view, interests)
-            states = [self.progress(client, pods.get(client)) for client in self.idle]
-            return [state for state in states if state[2].step != "wait"] or None
+            found = [(client, pod, state) for client, pod, state in states(view) if client not in self.reading]
+            return [state for state in found if state[2].step != "wait"] or None
 
-        while self.open:
+        while self.open and not self.deadline.over:
             if not self.idle:
                 self.gather()
                 continue
-            try:
-                states = view.wait(news, max(0.0, deadline - time.monotonic()), "the end of the probe pods")
-            except WaitTimeout as error:
-                for client in self.idle:
-                    self.fail(client, str(error))
-                continue
-            for client, pod, state in states:
-                self.act(client, pod, state)
+            with contextlib.suppress(WaitTimeout):
+                for client, pod, state in view.wait(news, self.deadline.left, "the end of the probe pods"):
+                    self.act(client, pod, state)
+        for client, pod, state in view.wait(states, 0.0, "how far they have come"):
+            far = state.text or "the agent has ended, but its log did not come"
+            self.fail(client, far if state.step == "fail" else f"{far}; {_OVER}", pod)
 
     @property
     def idle(self) -> list[C]:
@@ -679,12 +689,14 @@ class _Round(t.Generic[C]):
             self.reading[client] = self.pool.submit(self.read, client, pod, state.text)
 
     def gather(self) -> None:
-        """Wait for what is being read."""
-        for client, reader in self.reading.items():
-            outcome = reader.result()
-            if outcome:
-                self.outcomes[client] = outcome
-        self.reading.clear()
+        """Wait for what is being read, as long as there is time."""
+        futures.wait(self.reading.values(), self.deadline.left)
+        for client, reader in list(self.reading.items()):
+            if reader.done():
+                outcome = reader.result()
+                if outcome:
+                    self.outcomes[client] = outcome
+                del self.reading[client]
 
     def pods(self, view: View, interests: t.Sequence[Interest]) -> dict[C, Body]:
         """The newest pod of each client."""
@@ -779,10 +791,12 @@ class _Round(t.Generic[C]):
                     self.cluster.delete(JOB, metadata["name"], namespace, uid=metadata.get("uid"))
 
     def remove(self) -> None:
+        cluster = self.cluster.until(self.cluster.deadline.later(GRACE))
+
         def remove_one(found: Body) -> None:
             metadata = found["metadata"]
             with contextlib.suppress(KubeError):  # it goes by its time to live
-                self.cluster.delete(JOB, metadata["name"], metadata["namespace"])
+                cluster.delete(JOB, metadata["name"], metadata["namespace"])
 
         with futures.ThreadPoolExecutor(max_workers=16) as pool:
             for found in self.jobs.values():

@@ -18,7 +18,7 @@ from ..kube.kinds import DEPLOYMENT, SERVICE
 from ..wait.rollout import finished
 from .diagnose.causes import POSSIBLE, Cause
 from .diagnose.components import kind_of
-from .diagnose.fixes import Action
+from .diagnose.fix import Action
 
 # The API's conflicts with a manager of this prefix are ours to settle, see kube/apply.py.
 MANAGER = "plumbline-remediate"

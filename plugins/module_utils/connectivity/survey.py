@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ..kube.client import Cluster
-from ..kube.errors import Forbidden, OptionError, cannot, one_line
+from ..kube.errors import Forbidden, OptionError, one_line
 from ..kube.kinds import ENDPOINT_SLICE
 from . import gather
 from .census import DNS, HOME, SLICES, Census, Holdings, judged, judged_cluster, slice_of
@@ -30,6 +30,7 @@ from .engine import SETTLE, Round, is_open, touched
 from .intent import matches
 from .look import Look
 from .result import FAIL, FAIL_ON, INCONCLUSIVE, PASS, WARN, Finding, printable, short
+from .rights import Right
 from .snapshot import Snapshot
 from .waivers import Waiver
 
@@ -286,7 +287,7 @@ def read(cluster: Cluster, namespaces: Sequence[str], dns: tuple[str, str]) -> H
         try:
             parts["corefiles"] = list(gather.corefiles(cluster, dns[0], of_dns, pool))
         except Forbidden:
-            missing["corefiles", ""] = cannot("get", "configmaps", dns[0])
+            missing["corefiles", ""] = Right("get", "configmaps", dns[0]).missing
     slices = parts.pop(SLICES)
     return Holdings(parts, slices, datetime.now(UTC), missing)
 
@@ -301,7 +302,7 @@ def _read(cluster: Cluster, name: str, place: str | None) -> tuple[Sequence[t.An
     except Forbidden:
         if name == "services":
             raise
-        return [], cannot(part.verb, part.kind.plural, place)
+        return [], part.right(place).missing
 
 
 # ----- pure parts

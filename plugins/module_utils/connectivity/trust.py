@@ -14,9 +14,14 @@ import typing as t
 from ..kube.client import Cluster
 from ..kube.errors import Forbidden, OptionError, Unauthorized
 from ..kube.kinds import CONFIG_MAP, SECRET
+from ..pki import keys
 from ..pki.certificates import fingerprint, parse_chain
 from ..pki.errors import PkiError
-from .look import Stored
+from .look import FITS, Stored
+from .rights import Right
+
+if t.TYPE_CHECKING:
+    from cryptography import x509
 
 BUNDLE_KEY = "ca.crt"
 FINGERPRINT = "plumbline.dev/fingerprint"
@@ -54,7 +59,7 @@ def read_stored(cluster: Cluster, namespace: str, name: str) -> Stored:
         secret = cluster.get(SECRET, name, namespace)
     except (Forbidden, Unauthorized):
         # The server's own words are not passed on: what it says about Secrets may quote them.
-        return Stored(label, denied=f"cannot get {label}")
+        return Stored(label, denied=Right("get", "secrets", namespace).missing)
     if secret is None:
         return Stored(label)
     return _reduced(label, secret.get("data") or {})
@@ -71,6 +76,16 @@ def _annotated(cluster: Cluster, namespace: str, name: str) -> str:
 def _reduced(label: str, data: t.Mapping[str, str]) -> Stored:
     try:
         text = base64.b64decode(data.get("tls.crt") or "", validate=True)
-        return Stored(label, fingerprint=fingerprint(parse_chain(text)[0]))
+        leaf = parse_chain(text)[0]
     except (PkiError, binascii.Error):
         return Stored(label, unreadable=f"{label} holds no readable certificate in tls.crt")
+    return Stored(label, fingerprint=fingerprint(leaf), pair=_pair(leaf, data.get("tls.key") or ""))
+
+
+def _pair(leaf: x509.Certificate, encoded: str) -> str:
+    """Nothing of the key leaves this function, not even in what is wrong with it."""
+    try:
+        key = keys.load(base64.b64decode(encoded, validate=True))
+    except (PkiError, binascii.Error):
+        return "holds no readable private key in tls.key" if encoded else "has no tls.key"
+    return FITS if keys.same_key(leaf, key) else "holds a private key of another certificate in tls.key"

@@ -11,12 +11,14 @@ library's model objects for a list of pods costs more than fetching it, and woul
 
 from __future__ import annotations
 
+import copy
 import json
 import random
+import re
 import threading
 import time
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlencode
 
@@ -27,6 +29,7 @@ except ImportError:  # module.run() reports the missing library
     pass
 
 from .connection import Connection, connection
+from .deadline import NEVER, Deadline
 from .errors import (
     ApiError,
     Conflict,
@@ -36,6 +39,7 @@ from .errors import (
     Invalid,
     KubeError,
     NotFound,
+    TimeOver,
     Unauthorized,
     one_line,
 )
@@ -129,6 +133,15 @@ class _Request:
         return f"{self.verb} {self.subresource} of {what}" if self.subresource else f"{self.verb} {what}"
 
 
+@dataclass(slots=True)
+class _Traffic:
+    """What there was to tell of all requests so far."""
+
+    requests: int = 0
+    notices: list[str] = field(default_factory=list)
+    skew: float | None = None
+
+
 class Cluster:
     """One API server, with the credentials of one user.
 
@@ -137,20 +150,43 @@ class Cluster:
 
     Attributes:
         label: how messages name this cluster.
-        requests: how many requests were sent so far.
-        notices: texts of the `Warning` headers the server sent, without repetition.
-        skew: seconds by which the server's clock is ahead of ours, from the `Date` header of its last answer; None as
-            long as there was none. It counts whole seconds.
+        deadline: when every request is over, answered or not, apart from watches, which whoever opened them ends.
     """
 
     def __init__(self, link: Connection) -> None:
         self._link = link
+        if not link.configuration.verify_ssl:
+            # As was wanted; and what a library writes to stderr, Ansible reports as a fault.
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._pool = RESTClientObject(link.configuration).pool_manager
         self._lock = threading.Lock()
+        self._traffic = _Traffic()
         self.label = link.label
-        self.requests = 0
-        self.notices: list[str] = []
-        self.skew: float | None = None
+        self.deadline = NEVER
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent so far."""
+        return self._traffic.requests
+
+    @property
+    def notices(self) -> t.Sequence[str]:
+        """Texts of the `Warning` headers the server sent, without repetition."""
+        return self._traffic.notices
+
+    @property
+    def skew(self) -> float | None:
+        """Seconds by which the server's clock is ahead of ours, from the `Date` header of its last answer.
+
+        None as long as there was none. It counts whole seconds.
+        """
+        return self._traffic.skew
+
+    def until(self, deadline: Deadline) -> Cluster:
+        """This one, with another deadline; connections and counts are shared."""
+        other = copy.copy(self)
+        other.deadline = deadline
+        return other
 
     @classmethod
     def connect(cls, params: t.Mapping[str, t.Any]) -> Cluster:
@@ -301,6 +337,8 @@ class Cluster:
                 left -= len(piece)
                 if left <= 0:
                     return
+                if self.deadline.over:
+                    raise self._over(request)
         except urllib3.exceptions.HTTPError as error:
             raise self._unreachable(request, error) from error
         finally:
@@ -320,7 +358,7 @@ class Cluster:
         """
         name = f"{'https' if secure else 'http'}:{pod}:{port}"
         request = _Request("get", "GET", POD, namespace, name, "proxy", accept="*/*", timeout=POD_TIMEOUT, tail=path)
-        deadline = time.monotonic() + POD_TIMEOUT
+        deadline = Deadline.after(POD_TIMEOUT)
         try:
             response = self._once(request, stream=True)
         except urllib3.exceptions.HTTPError as error:
@@ -330,8 +368,10 @@ class Cluster:
             # Byte by byte: larger pieces are waited for as long as somebody sends a byte now and then.
             for piece in response.stream(1):
                 body += piece
-                if len(body) >= limit_bytes or time.monotonic() > deadline:
+                if len(body) >= limit_bytes or deadline.over:
                     break
+                if self.deadline.over:
+                    raise self._over(request)
         except urllib3.exceptions.HTTPError as error:
             raise self._unreachable(request, error) from error
         finally:
@@ -474,7 +514,7 @@ class Cluster:
             except urllib3.exceptions.HTTPError as error:
                 if attempt >= ATTEMPTS or not (request.repeatable and _was_reset(error)):
                     raise self._unreachable(request, error) from error
-                time.sleep(_pause(attempt, None))
+                self._rest(_pause(attempt, None))
                 continue
             self._note(request, response)
             if response.status < 300:
@@ -482,35 +522,50 @@ class Cluster:
             if attempt >= ATTEMPTS or not _worth_repeating(request, response.status):
                 raise self._refused(request, response)
             response.drain_conn()
-            time.sleep(_pause(attempt, response.headers.get("Retry-After")))
+            self._rest(_pause(attempt, response.headers.get("Retry-After")))
+
+    def _rest(self, seconds: float) -> None:
+        """Before the next attempt; where there is no time for one, that is found by the attempt."""
+        time.sleep(min(seconds, self.deadline.left))
 
     def _once(self, request: _Request, stream: bool) -> t.Any:
+        watches = request.verb == "watch"
+        left = (NEVER if watches else self.deadline).left
+        if not left:
+            raise self._over(request)
         with self._lock:
-            self.requests += 1
+            self._traffic.requests += 1
         data = None if request.body is None else json.dumps(request.body)
         return self._pool.request(
             request.method,
             self._link.configuration.host.rstrip("/") + request.url,
             body=data,
             headers=self.headers(request.content_type if data is not None else "", request.accept),
-            timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=75.0 if request.verb == "watch" else request.timeout),
+            timeout=urllib3.Timeout(
+                connect=min(CONNECT_TIMEOUT, left), read=min(75.0 if watches else request.timeout, left)
+            ),
             retries=False,
             redirect=False,
             preload_content=not stream,
         )
 
     def _note(self, request: _Request, response: t.Any) -> None:
-        self.skew = _skew(response.headers.get("Date"), time.time())
+        self._traffic.skew = _skew(response.headers.get("Date"), time.time())
         if request.kind is SECRET:
             return  # an admission webhook's text may quote what it saw
         for header in response.headers.getlist("Warning"):
             # RFC 7234, 5.5: warn-code, warn-agent, quoted warn-text.
             text = one_line(header.split(" ", 2)[-1].strip('"').replace('\\"', '"'))
             with self._lock:
-                if text not in self.notices:
-                    self.notices.append(text)
+                if text not in self._traffic.notices:
+                    self._traffic.notices.append(text)
+
+    def _over(self, request: _Request) -> KubeError:
+        return TimeOver(f"{self.label}: {request.describe()}: no answer before the time for all of it was over")
 
     def _unreachable(self, request: _Request, error: BaseException) -> KubeError:
+        if self.deadline.over:
+            return self._over(request)
         return ConnectionFailed(f"{self.label}: {request.describe()}: {_network_cause(error, request.timeout)}")
 
     def _refused(self, request: _Request, response: t.Any) -> ApiError:
@@ -580,6 +635,10 @@ def _network_cause(error: BaseException, timeout: float) -> str:
     if isinstance(error, urllib3.exceptions.NameResolutionError):
         return "the server's name does not resolve; check the address"
     if isinstance(error, urllib3.exceptions.ReadTimeoutError):
+        # urllib3 raises the same for a TLS handshake, which the time for connecting bounds, and says how long it was.
+        waited = re.search(r"read timeout=([\d.]+)", str(error))
+        if waited and float(waited[1]) == CONNECT_TIMEOUT != timeout:
+            return f"no TLS handshake within {CONNECT_TIMEOUT:g} s; is it an API server that listens there?"
         return f"no answer within {timeout:g} s"
     if isinstance(error, urllib3.exceptions.NewConnectionError):
         return (

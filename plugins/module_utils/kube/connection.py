@@ -20,17 +20,9 @@ except ImportError:  # module.run() reports the missing library
     pass
 
 from .errors import ConfigError
-from .options import environment_variable
+from .options import LIBRARY_NAMES, environment_variables
 
-_EXPLICIT = {
-    "host": "host",
-    "ca_cert": "ssl_ca_cert",
-    "client_cert": "cert_file",
-    "client_key": "key_file",
-    "validate_certs": "verify_ssl",
-    "proxy": "proxy",
-    "no_proxy": "no_proxy",
-}
+_EXPLICIT = ("host", "ca_cert", "client_cert", "client_key", "validate_certs", "proxy", "no_proxy")
 
 
 class Connection(t.NamedTuple):
@@ -50,8 +42,9 @@ class Connection(t.NamedTuple):
 def connection(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str] | None = None) -> Connection:
     """Load the configuration that `options` (see :func:`.options.resolve`) describe.
 
-    As in kubernetes.core an explicit host with credentials needs no kubeconfig; otherwise the kubeconfig (given,
-    or the default file) is loaded and single options override it; in a pod without one the service account is used.
+    As in kubernetes.core an explicit host with credentials needs nothing else. Otherwise single options override what
+    is loaded: the kubeconfig, where it or a context was given; else, in a pod, its service account; else the files that
+    kubectl reads.
 
     Raises:
         ConfigError: a file, context or combination that cannot work, named with the option it came from.
@@ -60,9 +53,9 @@ def connection(options: t.Mapping[str, t.Any], environ: t.Mapping[str, str] | No
     _check_files(options)
     configuration = Configuration()
     source = "the given host" if _complete_without_kubeconfig(options) else _load(options, configuration, env)
-    for option, attribute in _EXPLICIT.items():
+    for option in _EXPLICIT:
         if options.get(option) is not None:
-            setattr(configuration, attribute, options[option])
+            setattr(configuration, LIBRARY_NAMES.get(option, option), options[option])
     if options.get("api_key"):
         configuration.api_key = {"authorization": f"Bearer {options['api_key']}"}
         configuration.refresh_api_key_hook = None
@@ -89,6 +82,12 @@ def _check_files(options: t.Mapping[str, t.Any]) -> None:
 
 def _load(options: t.Mapping[str, t.Any], configuration: t.Any, env: t.Mapping[str, str]) -> str:
     kubeconfig, context = options.get("kubeconfig"), options.get("context")
+    trouble = ""
+    if not (kubeconfig or context) and env.get("KUBERNETES_SERVICE_HOST"):
+        try:
+            return _service_account(configuration)
+        except ConfigError as error:
+            trouble = f"{error}; "
     name = f"context {context}" if context else "the current context"
     common = {
         "context": context,
@@ -102,16 +101,18 @@ def _load(options: t.Mapping[str, t.Any], configuration: t.Any, env: t.Mapping[s
         )
     path = kubeconfig or env.get("KUBECONFIG") or "~/.kube/config"
     files = [f for f in os.path.expanduser(str(path)).split(os.pathsep) if f]
-    if any(os.path.isfile(f) for f in files):
-        return _translated(
-            lambda: config.load_kube_config(config_file=os.pathsep.join(files), **common), f"{name} of {path}"
-        )
-    if kubeconfig or context or not env.get("KUBERNETES_SERVICE_HOST"):
+    if not any(os.path.isfile(f) for f in files):
         raise ConfigError(
-            f"kubeconfig: no file {path} on the controller; set kubeconfig or {environment_variable('kubeconfig')}, "
-            "or give host and api_key",
+            f"{trouble}kubeconfig: no file {path} on the controller; set kubeconfig or "
+            f"{environment_variables('kubeconfig')[0]}, or give host and api_key",
             option="kubeconfig",
         )
+    return _translated(
+        lambda: config.load_kube_config(config_file=os.pathsep.join(files), **common), f"{name} of {path}"
+    )
+
+
+def _service_account(configuration: t.Any) -> str:
     return _translated(
         lambda: config.load_incluster_config(client_configuration=configuration), "the pod's service account"
     )

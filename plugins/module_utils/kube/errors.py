@@ -40,6 +40,10 @@ class ConnectionFailed(KubeError):
     """No HTTP answer from the API server: refused, timed out, TLS or name failure."""
 
 
+class TimeOver(ConnectionFailed):
+    """There is no answer since the time that the whole run has is over, which says nothing about who was asked."""
+
+
 class ApiError(KubeError):
     """The API server answered with an error status.
 

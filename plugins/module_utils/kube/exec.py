@@ -12,7 +12,7 @@ about the command, so the verdict is then `unknown`, never success.
 
 from __future__ import annotations
 
-import contextlib
+import base64
 import json
 import ssl
 import time
@@ -20,15 +20,19 @@ import typing as t
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
-with contextlib.suppress(ImportError):  # module.run() reports the missing library
+try:
     import websocket
+    from kubernetes.client.rest import should_bypass_proxies
+except ImportError:  # module.run() reports the missing library
+    pass
 
 from .client import CONNECT_TIMEOUT, Cluster
-from .errors import ApiError, ConnectionFailed, Forbidden, KubeError, NotFound, Unauthorized, one_line
+from .errors import ApiError, ConnectionFailed, Forbidden, KubeError, NotFound, TimeOver, Unauthorized, one_line
 from .kinds import POD
 
 _STDOUT, _STDERR, _STATUS = 1, 2, 3
 MOST_OUTPUT = 1_000_000
+_PROXIES = ("http", "socks4", "socks4a", "socks5", "socks5h")  # those that the websocket library knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +59,19 @@ def execute(
     """Run `command` (argv, no shell) in a container and collect its output.
 
     Args:
-        timeout: seconds for everything after the handshake; then the stream is closed, which does not
-            promise that the process ends.
+        timeout: seconds for everything after the handshake, fewer where the cluster's deadline comes before; then the
+            stream is closed, which does not promise that the process ends.
 
     Raises:
         Forbidden, Unauthorized, NotFound: the API server refused the stream.
         ConnectionFailed: no stream could be opened.
     """
+    if cluster.deadline.over:
+        raise TimeOver(f"{cluster.label}: exec in Pod {namespace}/{pod}: the time for all of it was over")
     stream = _open(cluster, namespace, pod, container, command)
     output = {_STDOUT: bytearray(), _STDERR: bytearray(), _STATUS: bytearray()}
     try:
-        broken = _read(stream, output, time.monotonic() + timeout)
+        broken = _read(stream, output, min(time.monotonic() + timeout, cluster.deadline.at))
     finally:
         # shutdown() drops the socket; close() would wait for the peer's answer to the closing handshake.
         stream.shutdown()
@@ -109,19 +115,26 @@ def _open(cluster: Cluster, namespace: str, pod: str, container: str, command: t
     base = configuration.host.rstrip("/").replace("http", "ws", 1)
     url = f"{base}{POD.path(namespace, pod, 'exec')}?{urlencode(query)}"
     where = f"{cluster.label}: exec in Pod {namespace}/{pod}, container {container}"
+    host = urlsplit(base).netloc
+    proxy = _proxy(configuration)
+    if proxy["proxy_type"] not in _PROXIES:
+        raise ConnectionFailed(
+            f"{where}: no stream to {host}: it cannot go through a proxy of the kind {proxy['proxy_type']}; "
+            f"expected one of {', '.join(_PROXIES)}"
+        )
     try:
         return websocket.create_connection(
             url,
-            timeout=CONNECT_TIMEOUT,
+            timeout=min(CONNECT_TIMEOUT, cluster.deadline.left),
             header=_headers(cluster),
             subprotocols=["v5.channel.k8s.io", "v4.channel.k8s.io"],
             sslopt=_tls(configuration),
-            **_proxy(configuration),
+            redirect_limit=0,  # the credentials are for this server alone
+            **proxy,
         )
     except websocket.WebSocketBadStatusException as error:
         raise _refused(where, error) from error
     except (websocket.WebSocketException, OSError, ssl.SSLError) as error:
-        host = urlsplit(base).netloc
         raise ConnectionFailed(f"{where}: no stream to {host} ({type(error).__name__})") from error
 
 
@@ -154,19 +167,28 @@ def _client_pair(configuration: t.Any) -> dict[str, t.Any]:
 
 
 def _proxy(configuration: t.Any) -> dict[str, t.Any]:
-    if not configuration.proxy:
-        return {}
+    """The way that other requests go; told nothing, the websocket library would read the environment by its rules."""
+    if not configuration.proxy or should_bypass_proxies(configuration.host, configuration.no_proxy or ""):
+        return {"http_proxy_host": "none", "http_no_proxy": ["*"], "proxy_type": "http"}
     proxy = urlsplit(configuration.proxy)
-    options: dict[str, t.Any] = {
+    return {
         "http_proxy_host": proxy.hostname,
         "http_proxy_port": proxy.port,
+        "http_proxy_auth": _proxy_user(proxy.username, proxy.password, configuration.proxy_headers),
+        "http_proxy_timeout": CONNECT_TIMEOUT,
+        "http_no_proxy": ["none"],
         "proxy_type": proxy.scheme,
     }
-    if proxy.username:
-        options["http_proxy_auth"] = (proxy.username, proxy.password or "")
-    if configuration.no_proxy:
-        options["http_no_proxy"] = configuration.no_proxy.split(",")
-    return options
+
+
+def _proxy_user(name: str | None, password: str | None, headers: t.Mapping[str, str] | None) -> tuple[str, str] | None:
+    if name:
+        return name, password or ""
+    scheme, _space, word = (headers or {}).get("proxy-authorization", "").partition(" ")
+    if scheme != "Basic":
+        return None
+    name, _colon, password = base64.b64decode(word).decode("latin-1").partition(":")
+    return name, password
 
 
 def _refused(where: str, error: t.Any) -> KubeError:
@@ -175,7 +197,7 @@ def _refused(where: str, error: t.Any) -> KubeError:
         text = json.loads(error.resp_body or b"{}").get("message", "")
     except (ValueError, AttributeError):
         text = ""
-    message = f"{where}: HTTP {status}" + (f"; {text}" if text else "")
+    message = f"{where}: " + (f"HTTP {status}" if status else "the answer is not HTTP") + (f"; {text}" if text else "")
     kinds: dict[int, type[ApiError]] = {401: Unauthorized, 403: Forbidden, 404: NotFound}
     if status in kinds:
         return kinds[status](message, status=status, reason="")
@@ -184,15 +206,12 @@ def _refused(where: str, error: t.Any) -> KubeError:
 
 def _read(stream: t.Any, output: dict[int, bytearray], deadline: float) -> str:
     """Fill `output` until the stream ends; why it ended early, or an empty string."""
+    _limit(stream, deadline)
     while True:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            return "the time was over before the command ended"
-        stream.settimeout(left)
         try:
             frame = stream.recv()
         except websocket.WebSocketTimeoutException:
-            continue
+            return "the time was over before the command ended"
         except websocket.WebSocketConnectionClosedException:
             return ""
         except (websocket.WebSocketException, OSError) as error:
@@ -206,3 +225,17 @@ def _read(stream: t.Any, output: dict[int, bytearray], deadline: float) -> str:
             return f"the command wrote more than {MOST_OUTPUT} bytes"
         if output[_STATUS]:
             return ""
+
+
+def _limit(stream: t.Any, deadline: float) -> None:
+    """Let reading end at `deadline`, whatever comes: signs of life and half a message must not begin the time anew."""
+    receive = stream.frame_buffer.recv
+
+    def receive_in_time(size: int) -> t.Any:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise websocket.WebSocketTimeoutException
+        stream.settimeout(left)
+        return receive(size)
+
+    stream.frame_buffer.recv = receive_in_time

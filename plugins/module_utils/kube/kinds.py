@@ -75,6 +75,9 @@ CLUSTER_ROLE_BINDING = Kind(
 )
 INGRESS = Kind("networking.k8s.io/v1", "Ingress", "ingresses")
 GATEWAY = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
+# Clusters with an older Gateway API have this version alone.
+GATEWAY_BETA = Kind("gateway.networking.k8s.io/v1beta1", "Gateway", "gateways")
+REFERENCE_GRANT = Kind("gateway.networking.k8s.io/v1beta1", "ReferenceGrant", "referencegrants")
 CLUSTER_TRUST_BUNDLE = Kind("certificates.k8s.io/v1", "ClusterTrustBundle", "clustertrustbundles", namespaced=False)
 HPA = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 # Discovery: the groups that the server has, under no version.

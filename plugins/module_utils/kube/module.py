@@ -122,12 +122,18 @@ def _leaves(value: t.Any) -> set[str]:
 
 @contextlib.contextmanager
 def _interruptible() -> t.Iterator[None]:
-    """Signals that end the process end it with its clean-up. Only the main thread can arrange that."""
+    """The first signal that ends the process ends it with its clean-up, which is bounded; later ones change nothing.
+
+    After Ctrl-C, ansible-playbook passes the signal on, and terminates at once what has not ended yet. Only the main
+    thread can arrange all that.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def end(number: int, _frame: t.Any) -> t.NoReturn:
+        for further in before:
+            signal.signal(further, signal.SIG_IGN)
         raise SystemExit(128 + number)
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}

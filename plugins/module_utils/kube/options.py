@@ -40,20 +40,22 @@ AUTH_OPTIONS: dict[str, dict[str, t.Any]] = {
     "impersonate_groups": {"type": "list", "elements": "str"},
 }
 
-_ENVIRONMENT = {
-    "validate_certs": "K8S_AUTH_VERIFY_SSL",
-    "ca_cert": "K8S_AUTH_SSL_CA_CERT",
-    "client_cert": "K8S_AUTH_CERT_FILE",
-    "client_key": "K8S_AUTH_KEY_FILE",
+# Options that the `kubernetes` library knows by another name.
+LIBRARY_NAMES = {
+    "validate_certs": "verify_ssl",
+    "ca_cert": "ssl_ca_cert",
+    "client_cert": "cert_file",
+    "client_key": "key_file",
 }
 _LISTS = ("impersonate_groups",)
 _BOOLEANS = ("validate_certs", "persist_config")
-_FALSE = {"0", "n", "no", "f", "false", "off"}
+# No others, so that no two tasks of a play differ in whether they check a certificate.
+_FALSE = ("0", "false", "no")
 
 
-def environment_variable(option: str) -> str:
-    """Name of the environment variable that stands in for `option` when it is not given."""
-    return _ENVIRONMENT.get(option, f"K8S_AUTH_{option.upper()}")
+def environment_variables(option: str) -> tuple[str, ...]:
+    """Environment variables that stand in for `option` when it is not given; the first that is set wins."""
+    return tuple(f"K8S_AUTH_{name.upper()}" for name in dict.fromkeys((option, LIBRARY_NAMES.get(option, option))))
 
 
 def resolve(params: t.Mapping[str, t.Any], environ: t.Mapping[str, str] | None = None) -> dict[str, t.Any]:
@@ -72,19 +74,17 @@ def resolve(params: t.Mapping[str, t.Any], environ: t.Mapping[str, str] | None =
 
 def _value(option: str, given: t.Any, env: t.Mapping[str, str]) -> t.Any:
     if option == "proxy_headers":
-        headers = {
-            key: (given or {}).get(key) or env.get(f"K8S_AUTH_PROXY_HEADERS_{key.upper()}")
-            for key in ("proxy_basic_auth", "basic_auth", "user_agent")
-        }
+        keys = AUTH_OPTIONS[option]["options"]
+        headers = {key: env.get(f"K8S_AUTH_PROXY_HEADERS_{key.upper()}") for key in keys} if given is None else given
         return {key: value for key, value in headers.items() if value} or None
     if given is not None:
         return given
-    raw = env.get(environment_variable(option))
-    if not raw:
+    raw = next((env[name] for name in environment_variables(option) if env.get(name)), None)
+    if raw is None:
         return None
     if option in _BOOLEANS:
-        return raw.strip().lower() not in _FALSE
-    return raw.split(",") if option in _LISTS else raw
+        return raw.lower() not in _FALSE
+    return [word for word in raw.split(",") if word] if option in _LISTS else raw
 
 
 def secret_leaves(kubeconfig: t.Any) -> set[str]:

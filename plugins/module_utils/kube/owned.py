@@ -25,6 +25,13 @@ class Whole(dict[str, t.Any]):
     """A map that is one value: it replaces what was there (labels, a selector) where a plain dict is merged."""
 
 
+class Gone(Whole):
+    """A map that shall not be there: it is not sent, so what we own of it goes.
+
+    Sent empty, many a struct would be there, empty, which is another value than none: for a pod template, a roll-out.
+    """
+
+
 class Keyed(list[t.Any]):
     """A list whose items are merged by the value of `keys` (containers by name); a plain list replaces.
 
@@ -94,13 +101,18 @@ def _item(items: list[t.Any], key: str, fields: Fields) -> tuple[int, t.Any] | N
 
 
 def lay(under: t.Any, over: t.Any) -> t.Any:
-    """`over` laid upon `under`: maps are merged, everything else (and :class:`Whole`) replaces; None is left out."""
+    """`over` laid upon `under`: maps are merged, everything else (and :class:`Whole`) replaces; None is left out.
+
+    What is :class:`Gone` is taken out.
+    """
     if isinstance(over, Keyed):
         return _lay_items(under if isinstance(under, list) else [], over)
     if isinstance(over, dict):
         base = {} if isinstance(over, Whole) or not isinstance(under, dict) else dict(under)
         for key, value in over.items():
-            if value is not None:
+            if isinstance(value, Gone):
+                base.pop(key, None)
+            elif value is not None:
                 base[key] = lay(base.get(key), value)
         return base
     if isinstance(over, list):

@@ -33,10 +33,10 @@ try:
 except ImportError:  # module.run() reports the missing library
     pass
 
-from .certificates import Chain, issued_by, parse_chain, pem_of, stamp
+from .certificates import Chain, extension, issued_by, parse_chain, pem_of, stamp
 from .errors import PkiError
-from .issue import LONGEST_COMMON_NAME, Issuer, signing_hash, validity
-from .keys import PrivateKey, generate
+from .issue import BACKDATED, LONGEST_COMMON_NAME, Issuer, signing_hash, validity
+from .keys import PrivateKey, generate, type_of
 
 State = t.Literal["prepared", "issuing", "outgoing", "retired", "compromised"]
 STATES: tuple[State, ...] = ("prepared", "issuing", "outgoing", "retired", "compromised")
@@ -292,6 +292,39 @@ class Profile:
         if len(name) > longest:
             raise PkiError(f"subject: {len(name)} characters with the number of the generation, expected <= {longest}")
         return name
+
+
+def profile_of(generation: Generation) -> Profile:
+    """What a generation is, read from its certificates, so that the next one can be the same."""
+    root, below = generation.chain[-1], len(generation.chain) - 1
+    length = extension(root, x509.BasicConstraints).path_length
+    constraints = extension(root, x509.NameConstraints)
+    permitted = list(constraints.permitted_subtrees or ()) if constraints else []
+    (name,) = root.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return Profile(
+        str(name.value).removesuffix(f" {generation.number}"),
+        type_of(generation.chain[0].public_key()),
+        root.not_valid_after_utc - root.not_valid_before_utc - BACKDATED,
+        intermediate=below > 0,
+        # As many as it has is no choice: another one may have more.
+        path_length=None if length == below else length,
+        permitted_names=tuple(str(tree.value) for tree in permitted if isinstance(tree, x509.DNSName)),
+        permitted_addresses=tuple(str(tree.value) for tree in permitted if isinstance(tree, x509.IPAddress)),
+    )
+
+
+def next_profile(authority: Authority, first: Profile, given: t.Mapping[str, t.Any]) -> Profile:
+    """What the next generation shall be: as the one that issues, or else as the newest, but for what is `given`.
+
+    What clients were promised, above all name constraints, does not go away because nobody repeats it.
+    """
+    known = [item for item in authority.generations if item.chain]
+    issuing = authority.issuing
+    last = issuing if issuing and issuing.chain else known[-1] if known else None
+    profile = replace(profile_of(last) if last else first, **given)
+    if not profile.permitted_names and "permitted_addresses" not in given:
+        profile = replace(profile, permitted_addresses=())
+    return profile
 
 
 def make(profile: Profile, number: int, now: datetime) -> tuple[Chain, PrivateKey]:

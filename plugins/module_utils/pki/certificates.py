@@ -119,11 +119,12 @@ def ip_addresses(certificate: x509.Certificate) -> tuple[str, ...]:
 
 
 def _alternatives(certificate: x509.Certificate, kind: t.Any) -> list[t.Any]:
-    names = _extension(certificate, x509.SubjectAlternativeName)
+    names = extension(certificate, x509.SubjectAlternativeName)
     return list(names.get_values_for_type(kind)) if names else []
 
 
-def _extension(certificate: x509.Certificate, kind: t.Any) -> t.Any:
+def extension(certificate: x509.Certificate, kind: t.Any) -> t.Any:
+    """The value of an extension, None where there is none of that kind."""
     try:
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
@@ -132,7 +133,7 @@ def _extension(certificate: x509.Certificate, kind: t.Any) -> t.Any:
 
 def is_ca(certificate: x509.Certificate) -> bool:
     """Whether it may sign others (basicConstraints)."""
-    constraints = _extension(certificate, x509.BasicConstraints)
+    constraints = extension(certificate, x509.BasicConstraints)
     return bool(constraints and constraints.ca)
 
 
@@ -200,10 +201,10 @@ def _check_pair(chain: Chain, key: PrivateKey, what: str) -> None:
 def _check_leaf(leaf: x509.Certificate, what: str) -> None:
     if is_ca(leaf) and not is_self_signed(leaf):
         raise PkiError(f"{what}: {_name(leaf)} is the certificate of a CA, expected one of a server")
-    purposes = _extension(leaf, x509.ExtendedKeyUsage)
+    purposes = extension(leaf, x509.ExtendedKeyUsage)
     if purposes and not {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(purposes):
         raise PkiError(f"{what}: {_name(leaf)} is not for servers, expected the extended key usage serverAuth")
-    usage = _extension(leaf, x509.KeyUsage)
+    usage = extension(leaf, x509.KeyUsage)
     if usage and not usage.digital_signature:
         raise PkiError(f"{what}: {_name(leaf)} may not sign in a handshake, expected the key usage digitalSignature")
     if not dns_names(leaf) and not ip_addresses(leaf):
@@ -279,10 +280,10 @@ def _with_root(chain: Chain, roots: Chain, what: str) -> Chain:
 
 def _check_issuer(lower: x509.Certificate, upper: x509.Certificate, between: int, what: str) -> None:
     """Whether `upper` may have signed `lower`, with so many other CAs between it and the leaf."""
-    usage = _extension(upper, x509.KeyUsage)
+    usage = extension(upper, x509.KeyUsage)
     if not is_ca(upper) or (usage and not usage.key_cert_sign):
         raise PkiError(f"{what}: {_name(upper)} is no CA (basicConstraints, keyCertSign), but signed {_name(lower)}")
-    longest = _extension(upper, x509.BasicConstraints).path_length
+    longest = extension(upper, x509.BasicConstraints).path_length
     if longest is not None and between > longest:
         raise PkiError(f"{what}: {_name(upper)} has {between} CAs below it, expected at most {longest} (path length)")
     if lower.not_valid_after_utc > upper.not_valid_after_utc:
@@ -296,7 +297,7 @@ def _check_constraints(leaf: x509.Certificate, above: Chain, what: str) -> None:
     """RFC 5280, 4.2.1.10: each CA above may limit the names, and clients refuse one that is outside."""
     names: list[str | Address] = [*dns_names(leaf), *(ipaddress.ip_address(text) for text in ip_addresses(leaf))]
     for authority in above:
-        constraints = _extension(authority, x509.NameConstraints)
+        constraints = extension(authority, x509.NameConstraints)
         outside = [str(name) for name in names if constraints and not _allowed(name, constraints)]
         if outside:
             raise PkiError(

@@ -119,6 +119,8 @@ svg.picture .line.partial path.way { stroke: var(--warn); stroke-width: 2.25; st
 svg.picture .line.undecided path.way, svg.picture .line.idle path.way { stroke-dasharray: 2 4; opacity: 1; }
 svg.picture .line.failed text, svg.picture .line.partial text { font-weight: 600; fill: currentColor;
   stroke: var(--card); stroke-width: 4px; paint-order: stroke; }
+svg.picture .badge rect { stroke: none; fill: currentColor; }
+svg.picture .badge text { font-size: 11px; font-weight: 700; fill: var(--card); }
 svg.picture .line circle { fill: var(--card); stroke: none; }
 figcaption { color: var(--quiet); font-size: .875rem; margin-top: 8px; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; }
@@ -159,6 +161,7 @@ SCRIPT = """
     }
     tools.hidden = false;
     tools.addEventListener('change', apply);
+    tools.addEventListener('submit', function (event) { event.preventDefault(); });
     search.addEventListener('input', apply);
     apply();
   }

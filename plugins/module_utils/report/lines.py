@@ -6,21 +6,22 @@
 """What the callback prints: results of judging tasks as lines of a terminal. Pure.
 
 A good result takes two lines, so that many hosts stay readable; of a bad one every layer has a line, its worst findings
-follow, and the cause stands last, in a box.
+follow, and the cause stands last, in a box. At the end hosts of which the same is to be said share a line.
 """
 
 from __future__ import annotations
 
-import textwrap
 import typing as t
 from dataclasses import dataclass, replace
 
-from .text import block, line, tame, value
+from .text import block, columns, line, padded, tame, value, wrapped
 
 # Worst first; what a layer or a host is called by.
 ORDER = ("fail", "inconclusive", "warn", "pass", "skipped")
 BAD = ORDER[:3]
 MOST_FINDINGS = 6
+MOST_CAUSES = 6
+MOST_HOSTS = 200
 NARROWEST, WIDEST = 40, 100
 
 _MARKS = {"fail": "✗", "inconclusive": "?", "warn": "!", "pass": "✓", "skipped": "–"}  # noqa: RUF001
@@ -51,9 +52,9 @@ class Style:
         """The sign of a status."""
         return (_MARKS if self.fancy else _PLAIN_MARKS).get(status, " ")
 
-    def shown(self, text: t.Any) -> str:
+    def shown(self, text: t.Any, limit: int = 1000) -> str:
         """Text of a stranger, fit for this terminal and for a CI server behind it."""
-        safe = tame(line(text, 1000))
+        safe = tame(line(text, limit))
         return safe if self.fancy else safe.translate(_PLAIN).encode("ascii", "backslashreplace").decode()
 
     def copied(self, text: str) -> str:
@@ -61,17 +62,14 @@ class Style:
         safe = tame(text)
         return safe if self.fancy else safe.encode("ascii", "backslashreplace").decode()
 
-    def wrapped(self, text: t.Any, first: str = "", rest: str = "") -> list[str]:
+    def listed(self, names: t.Sequence[str]) -> list[str]:
+        """Names, as many lines as it takes."""
+        return self.wrapped(value(names, MOST_HOSTS), "    ", "    ", limit=MOST_HOSTS * 100)
+
+    def wrapped(self, text: t.Any, first: str = "", rest: str = "", limit: int = 1000) -> list[str]:
         """As many lines as it takes."""
         width = max(NARROWEST, min(self.width, WIDEST))
-        found = textwrap.wrap(
-            self.shown(text),
-            width - 1,
-            initial_indent=first,
-            subsequent_indent=rest,
-            break_on_hyphens=False,
-        )
-        return [tame(text) for text in found] or [first.rstrip()]
+        return [tame(text) for text in wrapped(self.shown(text, limit), width - 1, first, rest)] or [first.rstrip()]
 
 
 def worst(summary: t.Mapping[str, t.Any]) -> str:
@@ -86,19 +84,36 @@ def judged(host: str, result: t.Mapping[str, t.Any], style: Style, *, failed: bo
         failed: the task did, which Ansible takes out of the results that callbacks get.
     """
     summary = result.get("summary")
-    if not isinstance(summary, dict) or not isinstance(result.get("findings"), list):
-        if not failed:
-            return []
-        why = f"{host}: not judged: {result.get('msg') or 'no reason given'}"
-        told = style.wrapped(why, f"{style.mark('fail')} ", "  ")
-        return [Line(text, "fail") for text in told]
-    status = worst(summary)
+    if not isinstance(summary, dict):
+        if failed:
+            why = f"{host}: not judged: {result.get('msg') or 'no reason given'}"
+            told = style.wrapped(why, f"{style.mark('fail')} ", "  ")
+            return [Line(text, "fail") for text in told]
+        return _mended(f"{host}: would mend", result.get("applied"), style)
+    status = verdict(result)
     title = f"{host}: {str(result.get('msg') or '').partition(': ')[0]}, {_counts(summary)}{_where(result)}"
     lines = [Line(text, status) for text in style.wrapped(title, f"{style.mark(status)} ", "  ")]
+    lines += _mended("mended", result.get("applied"), style)
     lines += _layers(result.get("layers"), status in BAD, style)
     if status in BAD:
-        lines += _violated(result["findings"], result.get("causes"), style)
+        lines += _violated(_dicts(result.get("findings")), _dicts(result.get("causes")), style)
     return lines
+
+
+def verdict(result: t.Mapping[str, t.Any]) -> str:
+    """The status that counts of a result: a survey counts Services, and its causes may be of the cluster itself."""
+    found = {str(cause.get("status") or "") for cause in _dicts(result.get("causes"))}
+    return next((status for status in ORDER if result["summary"].get(status) or status in found), "skipped")
+
+
+def _dicts(found: t.Any) -> list[t.Mapping[str, t.Any]]:
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _mended(head: str, applied: t.Any, style: Style) -> list[Line]:
+    """What `remediate` did, or would do."""
+    found = applied if isinstance(applied, list) else []
+    return [Line(text) for one in found for text in style.wrapped(f"{head}: {one}", "  ", "    ")]
 
 
 def _counts(summary: t.Mapping[str, t.Any]) -> str:
@@ -117,13 +132,13 @@ def _layers(layers: t.Any, each: bool, style: Style) -> list[Line]:
         return []
     if each:
         return [
-            Line(f"  {style.mark(worst(counts))} {style.shown(layer):<16} {_counts(counts)}", worst(counts))
+            Line(f"  {style.mark(worst(counts))} {padded(style.shown(layer), 16)} {_counts(counts)}", worst(counts))
             for layer, counts in layers.items()
         ]
     rows = [" "]
     for layer, counts in layers.items():
         word = f"{style.mark(worst(counts))} {style.shown(layer)} {sum(counts.values())}"
-        if len(rows[-1]) + len(word) + 4 > min(style.width, WIDEST):
+        if columns(rows[-1]) + columns(word) + 4 > min(style.width, WIDEST):
             rows.append(" ")
         rows[-1] += f" {word} "
     return [Line(row.rstrip(), "pass") for row in rows]
@@ -149,29 +164,39 @@ def _findings(findings: t.Sequence[t.Any], style: Style, *, sides: bool) -> list
     )
 
 
-def _violated(findings: t.Sequence[t.Any], causes: t.Any, style: Style) -> list[Line]:
+def _violated(
+    findings: t.Sequence[t.Mapping[str, t.Any]], causes: t.Sequence[t.Mapping[str, t.Any]], style: Style
+) -> list[Line]:
     """The findings and the further causes, then the root cause in a box with its fix: it stands last.
 
     A judge that does not look for causes has its worst finding there.
     """
-    if not isinstance(causes, list) or not causes:
+    if not causes:
         if not findings:
             return []
         first = findings[0]
         told = {**first, "title": f"{first.get('id')} {first.get('message')}", "fix": {"text": first.get("cause")}}
         return _findings(findings[1:], style, sides=True) + _box("WORST FINDING", told, style)
     lines = _findings(findings, style, sides=False)  # these are its consequences
-    for cause in causes[1:]:
-        lines += [Line(text, "warn") for text in style.wrapped(f"Further cause: {cause.get('title')}", "  ", "    ")]
+    further = [f"Further cause: {_title(cause)}" for cause in causes[1 : MOST_CAUSES + 1]]
+    left = len(causes) - 1 - len(further)
+    for title in [*further, *([f"and {left} more causes"] if left else [])]:
+        lines += [Line(text, "warn") for text in style.wrapped(title, "  ", "    ")]
     sure = f", {style.shown(causes[0]['confidence']).upper()}" if causes[0].get("confidence") else ""
     return lines + _box(f"ROOT CAUSE{sure}", causes[0], style) + _command(causes[0], style) + _runbook(causes[0], style)
+
+
+def _title(cause: t.Mapping[str, t.Any]) -> str:
+    """With how many Services of a survey share it."""
+    many = cause.get("count")
+    return str(cause.get("title")) + (f" ({many:,} Services)" if isinstance(many, int) and many > 1 else "")
 
 
 def _box(head: str, cause: t.Mapping[str, t.Any], style: Style) -> list[Line]:
     where = ", ".join(filter(None, (str(cause.get("object") or ""), str(cause.get("field") or ""))))
     fix = (cause.get("fix") or {}).get("text") if isinstance(cause.get("fix"), dict) else ""
     inner = replace(style, width=min(style.width, WIDEST) - 6)
-    title = inner.wrapped(str(cause.get("title")))
+    title = inner.wrapped(_title(cause))
     facts = [
         ("", where),
         ("observed: ", value(cause["observed"]) if cause.get("observed") is not None else ""),
@@ -180,11 +205,11 @@ def _box(head: str, cause: t.Mapping[str, t.Any], style: Style) -> list[Line]:
     ]
     body = [text for head, fact in facts if fact for text in inner.wrapped(f"{head}{fact}", "", "  ")]
     texts = [head, "", *title, "", *body]
-    width = max(len(text) for text in texts)
+    width = max(columns(text) for text in texts)
     across, down, corners = ("━", "┃", "┏┓┗┛") if style.fancy else ("=", "|", "++++")
     rows = [
         f"  {corners[0]}{across * (width + 2)}{corners[1]}",
-        *[f"  {down} {text:<{width}} {down}" for text in texts],
+        *[f"  {down} {padded(text, width)} {down}" for text in texts],
         f"  {corners[2]}{across * (width + 2)}{corners[3]}",
     ]
     return [Line(""), *[Line(row, "fail") for row in rows]]
@@ -207,29 +232,30 @@ def _runbook(cause: t.Mapping[str, t.Any], style: Style) -> list[Line]:
 
 
 def ended(hosts: t.Mapping[str, t.Sequence[t.Mapping[str, t.Any]]], style: Style) -> list[Line]:
-    """One line for each host, the good ones first; of a bad one why."""
-    rows = []
+    """What came of each host, the good ones first; of a bad one why."""
+    same: dict[tuple[str, str], list[str]] = {}
     for host, results in hosts.items():
         for result in results:
-            summary = result.get("summary")
-            status = worst(summary) if isinstance(summary, dict) else "fail"
-            rows.append((status, f"{host}: {_short(result, status)}"))
-    rows.sort(key=lambda row: -ORDER.index(row[0]))
-    lines = [Line(""), Line("CHECKS " + "*" * max(0, min(style.width, WIDEST) - 8))] if rows else []
-    for status, text in rows:
-        lines += [Line(one, status) for one in style.wrapped(text, f"{style.mark(status)} ", "    ")]
+            status = verdict(result) if isinstance(result.get("summary"), dict) else "fail"
+            same.setdefault((status, _short(result, status)), []).append(host)
+    lines = [Line(""), Line("CHECKS " + "*" * max(0, min(style.width, WIDEST) - 8))] if same else []
+    for (status, text), names in sorted(same.items(), key=lambda row: -ORDER.index(row[0][0])):
+        alone = len(names) == 1
+        told = f"{names[0] if alone else f'{len(names)} hosts'}: {text}"
+        lines += [Line(one, status) for one in style.wrapped(told, f"{style.mark(status)} ", "    ")]
+        lines += [] if alone else [Line(one, status) for one in style.listed(names)]
     return lines
 
 
 def _short(result: t.Mapping[str, t.Any], status: str) -> str:
     """The subject with the root cause, else the worst finding, else that it is good."""
-    message, causes = str(result.get("msg") or ""), result.get("causes")
+    message, causes = str(result.get("msg") or ""), _dicts(result.get("causes"))
     if not isinstance(result.get("summary"), dict):
         return f"not judged: {message or 'no reason given'}"
     subject = message.partition(": ")[0]
     if status not in BAD:
         return f"{subject}: {_counts(result['summary'])}"
-    if isinstance(causes, list) and causes:
-        return f"{subject}: {causes[0].get('title')}"
-    findings = result.get("findings") or [{}]
+    if causes:
+        return f"{subject}: {_title(causes[0])}"
+    findings = _dicts(result.get("findings")) or [{}]
     return f"{subject}: {findings[0].get('id')} {findings[0].get('message')}"

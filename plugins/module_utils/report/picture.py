@@ -23,14 +23,27 @@ MOST_PODS = 8
 MOST_CLIENTS = 8
 MOST_SLICES = 4
 
-_CLIENT_X, _CLIENT_WIDTH = 0, 195
-_SERVICE_X, _SERVICE_WIDTH = 330, 225
-_SLICE_X, _SLICE_WIDTH = 625, 140
+_CLIENT_X, _CLIENT_WIDTH = 0, 180
+_SERVICE_X, _SERVICE_WIDTH = 350, 230
+_SLICE_X, _SLICE_WIDTH = 610, 140
 _POD_X, _POD_WIDTH = 870, 250
 _TOP, _GAP, _HEAD, _ROW = 34, 14, 30, 17
 _NODE_INSIDE = 10
+# Characters that have room: in boxes, and beside the marks of lines. Of a pod more is said in its own box.
+_SERVICE_TEXT, _POD_TEXT, _CLIENT_LABEL, _POD_LABEL = 30, 30, 17, 10
 _STRUCTURE = "none"
 IDLE = "idle"
+# How far from the middle of a client's box its way to DNS begins, and that to the Service, for marks beside each other.
+_APART = 10
+# kind of component -> kind of box, where the object of a cause does not say which.
+_BOX_OF = {
+    "dns": "dns",
+    "certificate": "certificate",
+    "trust": "certificate",
+    "served": "certificate",
+    "selector": "service",
+}
+_KIND_WORDS = {"dns": "the servers of", "certificate": "the", "service": "Service", "node": "node", "pod": "pod"}
 _HEADS = ((_CLIENT_X, "Clients"), (_SERVICE_X, "Service"), (_SLICE_X, "EndpointSlices"), (_POD_X, "Pods on nodes"))
 
 
@@ -42,6 +55,7 @@ class Box:
         kind: `client`, `service`, `dns`, `certificate`, `slice`, `node` or `pod`.
         status: as of a way; empty where there is nothing to say.
         full: what a reader gets who asks for it, since titles are cut.
+        badge: which cause is here, empty where none is.
     """
 
     kind: str
@@ -53,6 +67,7 @@ class Box:
     lines: tuple[str, ...] = ()
     status: str = ""
     full: str = ""
+    badge: str = ""
 
     @property
     def middle(self) -> int:
@@ -88,13 +103,14 @@ class Picture:
     heads: tuple[tuple[int, str], ...] = _HEADS
 
 
-def picture(topology: Json, verdict: str) -> Picture:
+def picture(topology: Json, verdict: str, causes: t.Sequence[Json] = ()) -> Picture:
     """The drawing.
 
     Args:
         verdict: of the whole. Where all is well, a pod that is not ready is no fault: it may be part of a roll-out.
+        causes: those whose place can be seen are marked there.
     """
-    return _Drawing(topology, IDLE if verdict == "pass" else FAILED).draw()
+    return _Drawing(topology, IDLE if verdict == "pass" else FAILED, causes).draw()
 
 
 def cut(text: str, most: int) -> str:
@@ -106,9 +122,10 @@ def cut(text: str, most: int) -> str:
 
 
 class _Drawing:
-    def __init__(self, topology: Json, unready: str) -> None:
+    def __init__(self, topology: Json, unready: str, causes: t.Sequence[Json]) -> None:
         self.topology = topology
         self.unready = unready
+        self.causes = causes
         self.service = topology["service"]
         self.rows = endpoints(topology)
         self.edges: list[Json] = topology["edges"]
@@ -128,9 +145,36 @@ class _Drawing:
         behind = [(row, _moved([box], shifts[3])[0]) for row, box in pods]
         self._connect(clients, middle, slices, behind)
         self.boxes = [*nodes, *clients, *middle, *slices.values(), *(box for _row, box in behind)]
+        self._mark_causes()
         name = f"{self.service['namespace']}/{self.service['name']}"
         description = " ".join(self.words) or "Every way is good."
         return Picture(height, tuple(self.boxes), tuple(self.lines), f"How clients reach Service {name}", description)
+
+    def _mark_causes(self) -> None:
+        """Only the first cause of a box is told there."""
+        for number, cause in enumerate(self.causes):
+            place = self._place(cause)
+            if place is None or self.boxes[place].badge:
+                continue
+            box = self.boxes[place]
+            word = "further cause" if number else "root cause"
+            status = PARTIAL if cause["status"] == "warn" else FAILED
+            self.boxes[place] = replace(box, badge=word, status=status, full=f"{box.full}; {word}: {cause['title']}")
+            self.words.append(f"The {word} is at {_KIND_WORDS.get(box.kind, box.kind)} {box.title}.")
+
+    def _place(self, cause: Json) -> int | None:
+        """The box that a cause is about: that of a kind of component, else that of its object."""
+        kind = cause["component"].partition("/")[0]
+        kinds = [box.kind for box in self.boxes]
+        wanted = _BOX_OF.get(kind)
+        if wanted in kinds:
+            return kinds.index(wanted)
+        if kind == "port" or cause["object"] == f"Service {self.service['namespace']}/{self.service['name']}":
+            return kinds.index("service")
+        what, _blank, name = cause["object"].partition(" ")
+        begins = {"Pod": ("pod", name.rpartition("/")[2]), "Node": ("node", f"Node {name}")}.get(what)
+        found = [n for n, box in enumerate(self.boxes) if begins and (box.kind, box.full.partition(",")[0]) == begins]
+        return found[0] if found else None
 
     # ----- columns
 
@@ -138,7 +182,7 @@ class _Drawing:
         found, y = [], _TOP
         shown = sorted(self.topology["clients"], key=lambda client: (self._well(client), client["label"]))
         for client in shown[:MOST_CLIENTS]:
-            home = f"namespace {cut(client['namespace'], 17)}" if client["node"] else "of the cluster"
+            home = f"namespace {cut(client['namespace'], 13)}" if client["node"] else "of the cluster"
             lines: tuple[str, ...] = (home,)
             status = "" if client["works"] else UNSURE
             if not client["works"]:
@@ -178,23 +222,39 @@ class _Drawing:
         for server in servers[:3]:
             seen = way([edge for edge in asked if edge["to"] == server])
             state = "answers" if seen and seen.status == OK else (seen.faults if seen else "")
-            lines.append(f"{cut(server, 20)}: {cut(state, 11)}")
+            lines.append(f"{cut(server, 17)}: {cut(state, 11)}")
             if seen and seen.status != OK:
                 self.words.append(f"DNS server {server}: {seen.faults}.")
+        lines += self._names()
         whole = way(asked)
         status = whole.status if whole else ""
         return _service_box("dns", "DNS", tuple(lines), status, f"DNS servers {', '.join(servers)}")
+
+    def _names(self) -> list[str]:
+        """The names of the Service that clients looked up: each that is not found, else how many are."""
+        names: dict[str, list[Json]] = {}
+        for edge in self.edges:
+            if edge["by"] == "resolve":
+                names.setdefault(edge["target"], []).append(edge)
+        shortest = sorted(names, key=lambda name: (len(name), name))
+        bad = [(name, seen) for name in shortest if (seen := way(names[name])) and seen.status != OK]
+        for name, seen in bad:
+            self.words.append(f"The name {name}: {seen.faults}.")
+        if bad:
+            return [f"{cut(name, 17)}: {cut(seen.faults, 11)}" for name, seen in bad[:2]]
+        longer = f" and {len(names) - 1} longer" if len(names) > 1 else ""
+        return [f"name {cut(shortest[0], 15)}{longer}"] if names else []
 
     def _service(self) -> Box:
         service = self.service
         addresses = "headless" if service["headless"] else f"cluster IP {', '.join(service['cluster_ips']) or 'none'}"
         ports = [
-            f"{port['name'] or 'port'} {port['port']} → {port['target_port']}"
+            f"{port['name'] or 'port'} {port['port']}→{port['target_port']}"
             + (f", NodePort {port['node_port']}" if port["node_port"] else "")
             for port in service["ports"]
         ]
         outside = [f"load balancer {address}" for address in service["addresses"]]
-        lines = tuple(cut(text, 30) for text in [addresses, *ports[:4], *outside[:2]])
+        lines = tuple(cut(text, _SERVICE_TEXT) for text in [addresses, *ports[:4], *outside[:2]])
         full = "; ".join([f"Service {service['namespace']}/{service['name']}", addresses, *ports, *outside])
         return _service_box("service", cut(service["name"], 26), (service["type"], *lines), "", full)
 
@@ -202,9 +262,10 @@ class _Drawing:
         boxes = []
         for certificate in self.topology["certificates"][:2]:
             names = ", ".join(certificate["names"]) or certificate["subject"]
-            lines = (cut(names, 30), f"until {certificate['not_after'][:10]}", cut(f"by {certificate['issuer']}", 30))
+            until, by = f"until {certificate['not_after'][:10]}", cut(f"by {certificate['issuer']}", _SERVICE_TEXT)
+            lines = (cut(names, _SERVICE_TEXT), until, by)
             full = f"{certificate['where']}: {names}, until {certificate['not_after']}, issuer {certificate['issuer']}"
-            where = cut(certificate["where"], 30)
+            where = cut(certificate["where"], _SERVICE_TEXT)
             boxes.append(_service_box("certificate", "Certificate", (where, *lines), "", full))
         return boxes
 
@@ -269,7 +330,7 @@ class _Drawing:
         status = row.direct.status if row.direct else (UNSURE if endpoint["ready"] else self.unready)
         if not endpoint["ready"]:
             self.words.append(f"Pod {name} is not ready: {row.reason or 'no reason given'}.")
-        lines = (cut(where, 38), cut(state, 38))
+        lines = (cut(where, _POD_TEXT), cut(state, _POD_TEXT))
         full = f"{name}, {where}, {state}"
         x, width = _POD_X + _NODE_INSIDE, _POD_WIDTH - 2 * _NODE_INSIDE
         return Box("pod", x, y, width, _HEAD + 2 * _ROW - 4, cut(name, 30), lines, status, full)
@@ -307,7 +368,7 @@ class _Drawing:
                 continue
             status = row.direct.status if row.direct else (UNSURE if row.endpoint["ready"] else self.unready)
             words = row.direct.faults if row.direct and row.direct.status != OK else ""
-            self._line(start, box, status, words, _state(row), at=0.7)
+            self._line(start, box, status, words if len(words) <= _POD_LABEL else "", _state(row), at=0.75)
             if words:
                 name = row.endpoint["pod"] or row.endpoint["address"]
                 self.words.append(f"Pod {name} asked directly: {words}.")
@@ -316,7 +377,9 @@ class _Drawing:
         inside = any(one["node"] for one in self.topology["clients"] if one["label"] == client.title)
         entrance = ("cluster_ip", "name") if inside else ("load_balancer", "node_port")
         ends = {"dns": ("resolve", "dns"), "service": entrance}
+        kinds = {box.kind for box in middle}
         for box in middle:
+            lower = {"dns": -_APART, "service": _APART}.get(box.kind, 0) if "dns" in kinds else 0
             edges = [
                 edge for edge in self.edges if edge["client"] == client.title and edge["by"] in ends.get(box.kind, ())
             ]
@@ -326,16 +389,16 @@ class _Drawing:
             words = seen.faults if seen.status != OK else ""
             what = "DNS" if box.kind == "dns" else "the Service"
             full = f"{client.title} to {what}: {_counted(seen)}"
-            self._line(client, box, seen.status, words, full, at=0.3)
+            self._line(client, box, seen.status, cut(words, _CLIENT_LABEL), full, at=0.12, lower=lower)
             if words:
                 self.words.append(f"{client.title} asks {what}: {_counted(seen)}.")
 
-    def _line(self, start: Box, end: Box, status: str, words: str, full: str, at: float = 0.5) -> None:
-        x1, y1, x2, y2 = start.x + start.width, start.middle, end.x, end.middle
+    def _line(self, start: Box, end: Box, status: str, words: str, full: str, at: float = 0.5, lower: int = 0) -> None:
+        x1, y1, x2, y2 = start.x + start.width, start.middle + lower, end.x, end.middle
         bend = (x2 - x1) // 2
         path = f"M{x1} {y1} C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}"
         mark = _on_curve((x1, y1), (x1 + bend, y1), (x2 - bend, y2), (x2, y2), at)
-        self.lines.append(Line(path, status or _STRUCTURE, mark, at > 0.5, cut(words, 18), full))
+        self.lines.append(Line(path, status or _STRUCTURE, mark, at > 0.5, words, full))
 
 
 def _counted(seen: Way) -> str:

@@ -126,7 +126,7 @@ _PICTURE = """
 <g class="box {{ box.kind }} {{ box.status }}"><title>{{ box.full }}</title>
 <rect x="{{ box.x + 1 }}" y="{{ box.y }}" width="{{ box.width - 2 }}" height="{{ box.height }}" rx="7"/>
 <text class="title" x="{{ box.x + 12 }}" y="{{ box.y + 19 }}">
-{{- box.title|cut((box.width - (42 if box.status else 22)) * 10 // 82) }}</text>
+{{- box.title|cut((box.width - (42 if box.status else 22)) * 10 // 87) }}</text>
 {%- for line in box.lines %}
 <text x="{{ box.x + 12 }}" y="{{ box.y + 19 + 17 * loop.index }}">{{ line }}</text>
 {%- endfor %}
@@ -134,6 +134,13 @@ _PICTURE = """
 <g class="{{ box.status }}" transform="translate({{ box.x + box.width - 25 }} {{ box.y + 8 }})">
 {{- shape(box.status) }}</g>
 {%- endif %}</g>
+{%- endmacro -%}
+
+{%- macro draw_badge(box) -%}
+{%- set width = 7 * box.badge|length + 18 -%}
+<g class="badge {{ box.status }}" transform="translate({{ box.x + box.width - width - 32 }} {{ box.y - 9 }})">
+<rect width="{{ width }}" height="18" rx="9"/>
+<text x="{{ width // 2 }}" y="13" text-anchor="middle">{{ box.badge }}</text></g>
 {%- endmacro -%}
 
 {%- macro draw_mark(line) -%}
@@ -168,6 +175,9 @@ _PICTURE = """
 {%- endfor %}
 {%- for line in seen.lines if line.status in ("failed", "partial", "undecided") %}
 {{ draw_mark(line) }}
+{%- endfor %}
+{%- for box in seen.boxes if box.badge %}
+{{ draw_badge(box) }}
 {%- endfor %}
 </svg></div>
 <figcaption class="legend"><span>{{ mark("ok") }}every answer is good</span><span>{{ mark("partial") }}some are</span>
@@ -320,7 +330,7 @@ _PAGE = """
 
 {%- macro surroundings(entry, name) -%}
 <h3>How clients reach it</h3>
-{{ draw(entry.topology|picture(entry.verdict), name) }}
+{{ draw(entry.topology|picture(entry.verdict, entry.causes), name) }}
 {{ by_client(entry.topology, name) }}
 {{ by_endpoint(entry.topology, name, entry.verdict) }}
 {{ certificates(entry.topology, name) }}

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 import typing as t
+import unicodedata
 
 from ..kube.errors import one_line
 
@@ -44,6 +45,51 @@ def block(text: t.Any) -> str:
 def tame(text: str) -> str:
     """`text` with nothing in it that a CI server would obey."""
     return _HASHES.sub("# #", _COLONS.sub(": :", text))
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal `text` takes: East Asian signs and emoji take two, combining marks none."""
+    if text.isascii():
+        return len(text)
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else unicodedata.category(c)[0] != "M" for c in text)
+
+
+def padded(text: str, width: int) -> str:
+    """`text` with blanks to the right, for a table."""
+    return text + " " * (width - columns(text))
+
+
+def wrapped(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
+    """Lines of at most `width` columns; only a word that is wider than a line is broken."""
+    lines, current, begun = [], first, False
+    for word in text.split():
+        if begun and columns(current) + 1 + columns(word) <= width:
+            current += f" {word}"
+            continue
+        left = word
+        if begun and columns(rest) + columns(word) <= width:
+            lines.append(current)
+            current = rest
+        elif begun:
+            current += " "
+        while left:
+            fitting = _fitting(left, width - columns(current)) or int(current == rest)
+            current, left = current + left[:fitting], left[fitting:]
+            if left:
+                lines.append(current.rstrip())
+                current = rest
+        begun = True
+    return [*lines, current] if begun else []
+
+
+def _fitting(text: str, room: int) -> int:
+    """How many characters of `text` fit into that many columns."""
+    taken = 0
+    for count, character in enumerate(text):
+        taken += columns(character)
+        if taken > room:
+            return count
+    return len(text)
 
 
 def value(found: t.Any, most: int = 8) -> str:

@@ -13,15 +13,16 @@ between is completed by the next one.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from ..app.values import refusal
 from ..kube.apply import ensure
 from ..kube.client import MANAGER, Body, Cluster
 from ..kube.errors import ApiError, Conflict, Forbidden, KubeError, NotFound
 from ..kube.kinds import CLUSTER_TRUST_BUNDLE, CONFIG_MAP, Kind
 from ..kube.owned import fields_of
-from ..pki.authority import Authority, Generation, Profile, make, plan
+from ..pki.authority import Authority, Generation, Profile, make, next_profile, plan
 from ..pki.certificates import facts, pem_of, stamp
 from ..pki.decide import Renewal
 from ..pki.errors import PkiError
@@ -42,12 +43,14 @@ class Wanted:
     """What a run shall do.
 
     Attributes:
-        profile: of a generation that has to be made.
+        first: profile of the first generation.
+        given: in what a generation that has to be made differs from the one before, by attributes of `Profile`.
         rotation: a step of a rotation.
         compromised: the number of a generation that is not to be trusted from now on.
     """
 
-    profile: Profile
+    first: Profile
+    given: t.Mapping[str, t.Any] = field(default_factory=dict)
     rotation: str | None = None
     compromised: int | None = None
 
@@ -101,6 +104,7 @@ class Outcome:
 
     before: Authority
     after: Authority
+    profile: Profile
     written: bool
     published: list[str]
     notices: list[str]
@@ -124,6 +128,8 @@ def present(
     """Plan, make what is missing, write, publish."""
     kept = store.read()
     check_clock(cluster)
+    profile = next_profile(kept.authority, wanted.first, wanted.given)
+    check(profile)
     planned = plan(kept.authority, now, rotation=wanted.rotation, compromised=wanted.compromised)
     remembered, unseen = _remembered(cluster, bundles, kept.authority)
     everywhere = bundles.at([*bundles.places, *remembered, *unseen])
@@ -136,7 +142,7 @@ def present(
         store.check()
     after = kept
     if written and not check_mode:
-        after = _after(kept, planned, wanted.profile, secret, now)
+        after = _after(kept, planned, profile, secret, now)
     elif written:
         after = replace(kept, authority=planned)
     published: list[str] = []
@@ -150,7 +156,17 @@ def present(
         store.write(kept, after)
     if after.authority.roots != kept.authority.roots:
         published, notices = publish(cluster, bundles, after.authority, check_mode=check_mode)
-    return Outcome(kept.authority, after.authority, written, published, [*late, *notices])
+    return Outcome(kept.authority, after.authority, profile, written, published, [*late, *notices])
+
+
+def check(profile: Profile) -> None:
+    """Refuse what cannot be said in a certificate.
+
+    Raises:
+        OptionError: addresses are limited, and names are not.
+    """
+    if profile.permitted_addresses and not profile.permitted_names:
+        raise refusal("permitted_names", None, "them with permitted_addresses")
 
 
 def _remembered(cluster: Cluster, bundles: Bundles, authority: Authority) -> tuple[list[Place], list[Place]]:

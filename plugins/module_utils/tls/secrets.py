@@ -29,9 +29,11 @@ from ..kube.kinds import (
     DAEMON_SET,
     DEPLOYMENT,
     GATEWAY,
+    GATEWAY_BETA,
     INGRESS,
     JOB,
     POD,
+    REFERENCE_GRANT,
     REPLICA_SET,
     SECRET,
     STATEFUL_SET,
@@ -49,7 +51,7 @@ NUMBER = "plumbline.dev/generation"
 ALIAS_OF = "plumbline.dev/alias-of"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 HASH_LENGTH = 10
-# Everything of a namespace that can name a Secret. ReplicaSets and ControllerRevisions are what an undo goes back to.
+# Everything of its namespace that can name a Secret. ReplicaSets and ControllerRevisions are what an undo goes back to.
 USERS: tuple[Kind, ...] = (
     DEPLOYMENT,
     REPLICA_SET,
@@ -272,28 +274,53 @@ def check_alias(item: Body | None, *, adopt: bool) -> None:
 
 
 def users(cluster: Cluster, namespace: str, names: t.Collection[str]) -> dict[str, list[str]]:
-    """Which objects of the namespace name which of these Secrets, as `Kind/name`.
+    """Which objects name which of these Secrets, as `Kind/name`, or `Kind/namespace/name` where that is another one.
 
     Every text of a specification counts that is such a name: volumes, projected ones, variables, Ingress, Gateway.
+    Gateways of another namespace may name them by leave of a ReferenceGrant.
 
     Raises:
         Forbidden: a kind may not be listed, so nobody can say.
+        PkiError: a ReferenceGrant gives leave to a kind that is not known here.
     """
-    with ThreadPoolExecutor(len(USERS)) as pool:
-        listed = list(pool.map(lambda kind: _listed(cluster, kind, namespace), USERS))
-    found: dict[str, list[str]] = {name: [] for name in names}
-    for kind, items in zip(USERS, listed, strict=True):
-        for item in items:
-            for name in _texts([item.get("spec"), item.get("data")]) & found.keys():
-                found[name].append(f"{kind.kind}/{item['metadata']['name']}")
-    return {name: sorted(by) for name, by in found.items()}
+    with ThreadPoolExecutor(len(USERS) + 1) as pool:
+        granted = pool.submit(_granted, cluster, namespace)
+        found = [item for items in pool.map(lambda kind: _listed(cluster, kind, namespace), USERS) for item in items]
+        for elsewhere in pool.map(lambda other: _listed(cluster, GATEWAY, other), granted.result()):
+            found += elsewhere
+    named: dict[str, list[str]] = {name: [] for name in names}
+    for item in found:
+        for name in _texts([item.get("spec"), item.get("data")]) & named.keys():
+            named[name].append(_user(item, namespace))
+    return {name: sorted(by) for name, by in named.items()}
+
+
+def _user(item: Body, namespace: str) -> str:
+    metadata = item["metadata"]
+    there = metadata.get("namespace") or namespace
+    return f"{item['kind']}/{'' if there == namespace else f'{there}/'}{metadata['name']}"
+
+
+def _granted(cluster: Cluster, namespace: str) -> list[str]:
+    """Other namespaces whose Gateways may name Secrets of this one."""
+    found = set()
+    for grant in _listed(cluster, REFERENCE_GRANT, namespace):
+        if not any(to.get("kind") == SECRET.kind for to in grant["spec"]["to"]):
+            continue
+        for source in grant["spec"]["from"]:
+            if source["kind"] != GATEWAY.kind:
+                what = REFERENCE_GRANT.describe(grant["metadata"]["name"], namespace)
+                raise PkiError(f"{what} lets kind {source['kind']} of namespace {source['namespace']} use Secrets")
+            found.add(source["namespace"])
+    return sorted(found - {namespace})
 
 
 def _listed(cluster: Cluster, kind: Kind, namespace: str) -> list[Body]:
     try:
         return cluster.list(kind, namespace).items
     except NotFound:
-        return []  # the API of Gateways is not installed
+        # The API of Gateways is not installed, or is an older one.
+        return _listed(cluster, GATEWAY_BETA, namespace) if kind is GATEWAY else []
 
 
 def _texts(value: t.Any) -> set[str]:

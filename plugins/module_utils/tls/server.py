@@ -191,6 +191,12 @@ def present(cluster: Cluster, names: Names, plan: Issue | Take, now: datetime, *
     return Outcome(decision.replace or copied or bool(pruned), decision, before, after, pruned, notices)
 
 
+def prune(cluster: Cluster, names: Names, *, check_mode: bool) -> tuple[list[str], list[str]]:
+    """Remove generations that nobody needs: their names, and what to tell the user."""
+    found = secrets.generations(secrets.tls_metadata(cluster, names.namespace), names.name)
+    return _prune(cluster, names, found, found[0].name if found else "", check_mode=check_mode)
+
+
 def absent(cluster: Cluster, name: str, namespace: str, *, check_mode: bool) -> list[str]:
     """Remove all our generations and their aliases; the names of what went."""
     metadata = secrets.tls_metadata(cluster, namespace)
@@ -231,6 +237,6 @@ def _prune(
         return [], []
     try:
         named = secrets.users(cluster, names.namespace, [item.name for item in older])
-    except Forbidden as error:
+    except (Forbidden, PkiError) as error:
         return [], [f"old generations stay, since nobody can say who uses them: {error}"]
     return secrets.remove(cluster, names.namespace, secrets.unused(older, named), dry_run=check_mode), []

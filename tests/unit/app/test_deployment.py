@@ -9,7 +9,7 @@ import pytest
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.app.deployment import build, check, container_name
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.errors import OptionError
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.owned import Whole
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.owned import Whole, lay
 
 BASE = {"name": "web", "namespace": "demo"}
 PROBE = {"path": "/healthz", "port": 80}
@@ -149,6 +149,25 @@ def test_fields_of_the_container(options, field, expected):
 
 def test_a_probe_of_another_kind_replaces_the_old_one():
     assert isinstance(main_container(build({**BASE, "readiness_probe": PROBE}, live()))["readinessProbe"], Whole)
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"drain_seconds": 0}, "lifecycle"),
+        ({"security_context": {}}, "securityContext"),
+        ({"resources": {}}, "resources"),
+    ],
+)
+def test_what_is_emptied_is_not_sent_again_as_an_empty_struct_which_would_be_a_roll_out(options, field):
+    assert field not in lay({field: {"x": 1}}, main_container(build({**BASE, **options}, live())))
+
+
+def test_recreate_has_none_of_the_limits_of_a_rolling_update():
+    rolling = {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}}
+    assert lay(rolling, build({**BASE, "strategy": {"type": "Recreate"}}, live())["spec"])["strategy"] == {
+        "type": "Recreate"
+    }
 
 
 def test_mounts():

@@ -465,3 +465,26 @@ def test_a_change_that_can_be_is_not(given: t.Any, before: t.Any) -> None:
     params = options(**given)
     service.check(params)
     service.check_change(params, before)
+
+
+@pytest.mark.parametrize(
+    ("given", "spec", "families"),
+    [
+        ({"ip_families": ["IPv4"], "ip_family_policy": "PreferDualStack"}, {}, ["IPv4", "IPv6"]),
+        ({"ip_families": ["IPv4"]}, {"ipFamilyPolicy": "RequireDualStack"}, ["IPv4", "IPv6"]),
+        ({"ip_families": ["IPv4"], "ip_family_policy": "SingleStack"}, {"ipFamilyPolicy": "PreferDualStack"}, ["IPv4"]),
+        ({"ip_families": ["IPv4"]}, {"ipFamilyPolicy": "SingleStack"}, ["IPv4"]),
+        ({"ip_family_policy": "PreferDualStack"}, {}, None),
+    ],
+)
+def test_a_second_family_that_the_cluster_added_stays(
+    given: dict[str, t.Any], spec: dict[str, t.Any], families: list[str] | None
+) -> None:
+    now = live(ipFamilies=["IPv4", "IPv6"], clusterIPs=["10.96.0.9", "fd00::9"], **spec)
+    assert service.build(options(**given), now)["spec"].get("ipFamilies") == families
+
+
+def test_a_second_address_that_the_cluster_added_stays() -> None:
+    now = live(clusterIP="10.96.0.9", clusterIPs=["10.96.0.9", "fd00::9"], ipFamilyPolicy="PreferDualStack")
+    spec = service.build(options(cluster_ips=["10.96.0.9"]), now)["spec"]
+    assert (spec["clusterIP"], spec["clusterIPs"]) == ("10.96.0.9", ["10.96.0.9", "fd00::9"])

@@ -949,3 +949,53 @@ def test_the_source_is_self_contained_and_small() -> None:
     source = Path(str(agent.__file__)).read_text(encoding="utf-8")
     assert "ansible" not in source
     assert len(source) < 60_000
+
+
+# --- IPv6 of a new pod
+
+ROUTES = """\
+fd00001002440000000000000000000a 80 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0
+00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo
+00000000000000000000000000000000 00 00000000000000000000000000000000 00 fd000010024400000000000000000001 00000400 00000005 00000000 00000003     eth0
+"""  # noqa: E501 - as the kernel prints them
+
+
+def test_the_router_is_the_next_hop_of_the_default_route() -> None:
+    assert agent.router_of(ROUTES) == ("fd00:10:244::1", "eth0")
+    assert agent.router_of("".join(ROUTES.splitlines(keepends=True)[:2])) is None
+
+
+@pytest.fixture
+def datagrams() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.bind(("::1", 0))
+        except OSError as problem:
+            pytest.skip(f"no IPv6 here: {problem}")
+        yield sock
+
+
+def test_a_router_that_refuses_a_datagram_is_there(datagrams: socket.socket) -> None:
+    port = datagrams.getsockname()[1]
+    datagrams.close()
+    assert agent.settle(("::1", "lo"), time.monotonic() + 5, port)
+
+
+def test_a_silent_router_is_waited_for_until_the_end(datagrams: socket.socket) -> None:
+    end = time.monotonic() + 0.3
+    assert not agent.settle(("::1", "lo"), end, datagrams.getsockname()[1])
+    assert time.monotonic() >= end
+
+
+def test_only_what_is_asked_by_ipv6_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[object] = []
+    (tmp_path / "routes").write_text(ROUTES)
+    monkeypatch.setattr(agent, "IPV6_ROUTES", str(tmp_path / "routes"))
+    monkeypatch.setattr(agent, "settle", lambda *given: waited.append(given))
+    agent.await_ipv6([{"address": "127.0.0.1"}, {"name": "my-nginx"}], 1.0)
+    assert not waited
+    agent.await_ipv6([{"address": "127.0.0.1"}, {"address": "fd00::1"}], 1.0)
+    assert waited == [(("fd00:10:244::1", "eth0"), 1.0)]
+    monkeypatch.setattr(agent, "IPV6_ROUTES", str(tmp_path / "none"))
+    agent.await_ipv6([{"address": "fd00::1"}], 1.0)
+    assert len(waited) == 1

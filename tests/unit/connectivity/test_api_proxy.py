@@ -26,9 +26,9 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.scope import Probe
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.snapshot import ServicePort, Snapshot
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster, Reply
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds import ACCESS_REVIEW
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.deadline import Deadline
 from ansible_collections.plumbline.kubernetes.tests.unit.connectivity import builders as b
-from ansible_collections.plumbline.kubernetes.tests.unit.fake_api import Answer, FakeApi, hang, reply, status
+from ansible_collections.plumbline.kubernetes.tests.unit.fake_api import Answer, FakeApi, hang, status
 
 Rule = t.Callable[[Probe], str]
 WEB_1, WEB_2 = "10.244.1.5:80", "10.244.2.5:80"
@@ -113,6 +113,11 @@ def test_no_way_to_the_pods_says_nothing_about_them() -> None:
     assert told(look)[0] == SKIPPED
 
 
+def test_answers_that_say_nothing_of_a_pod_decide_nothing() -> None:
+    look = looking(lambda probe: "error" if probe.purpose == "api_proxy" else "")
+    assert told(look)[0] == INCONCLUSIVE
+
+
 def test_a_pod_speaks_plain_http_where_tls_is_expected() -> None:
     seen = b.snapshot(of=b.service(ports=(ServicePort("https", "TCP", 443, 80),)))
     look = looking(at(WEB_1, "scheme"), seen)
@@ -189,11 +194,10 @@ def test_what_is_kept_of_an_answer() -> None:
 # ----- how it is asked
 
 
-def asking(api: FakeApi, allowed: bool = True) -> dict[tuple[str, str], t.Any]:
-    api.on("POST", ACCESS_REVIEW.path(), reply({"status": {"allowed": allowed}}, 201))
+def asking(api: FakeApi) -> dict[tuple[str, str], t.Any]:
     look = looking()
     cluster = Cluster.connect({"host": api.url, "api_key": "sekret-token"})
-    outcome = api_proxy.run(cluster, look.plan.probes, "demo")
+    outcome = api_proxy.run(cluster, look.plan.probes)
     return {"cause": outcome.cause, **{key: item["class"] for key, item in outcome.observations.items()}}
 
 
@@ -219,10 +223,12 @@ def test_an_api_server_that_waits_for_a_pod_is_not_waited_for(monkeypatch: pytes
         assert set(asking(api).values()) == {"", "ok", "timeout"}
 
 
-def test_without_the_right_nothing_is_asked() -> None:
+def test_what_there_was_no_time_for_accuses_no_pod() -> None:
     with FakeApi() as api:
-        assert asking(api, allowed=False) == {"cause": "cannot get pods/proxy in namespace demo"}
-        assert api.sent("GET") == []
+        cluster = Cluster.connect({"host": api.url, "api_key": "sekret-token"}).until(Deadline.after(0))
+        found = api_proxy.run(cluster, looking().plan.probes).observations
+        assert {item["class"] for item in found.values()} == {"ok", "deadline"}
+        assert api.sent() == []
 
 
 def test_an_endless_body_is_cut() -> None:

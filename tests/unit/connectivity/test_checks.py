@@ -271,6 +271,71 @@ def test_faults_that_the_api_shows(found: Snapshot, expect: dict[str, t.Any], ch
     assert words in lines[0]
 
 
+@pytest.mark.parametrize(
+    ("found", "check", "words"),
+    [
+        pytest.param(
+            snapshot([pod(1)], endpoints=(endpoint(pod(1), terminating=True),)),
+            "EP-04", "expected serving=True, terminating=False", id="a pod that does not end",
+        ),
+        pytest.param(
+            snapshot([pod(1, ready=False), pod(2)],
+                     endpoints=(endpoint(pod(1), ready=False, serving=True), endpoint(pod(2)))),
+            "EP-04", "expected serving=False, terminating=False", id="a pod that does not serve",
+        ),
+        pytest.param(
+            snapshot([pod(1)], endpoints=(endpoint(pod(1)), endpoint(pod(1), slice="web-old"))),
+            "EP-08", "is in 2 EndpointSlices", id="an endpoint twice",
+        ),
+        pytest.param(
+            snapshot([pod(1, ips=("10.244.1.5", "fd00::5"))],
+                     endpoints=(endpoint(pod(1)), endpoint(pod(1), address="fd00::5", family="IPv6", ready=False))),
+            "EP-08", "is of IPv6, which the Service has not", id="an endpoint of another family",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_controller_that_lags_leaves(found: Snapshot, check: str, words: str) -> None:
+    bad = complaints(look(found))
+    lines = [finding.line for finding in bad if finding.id == check and finding.status == WARN]
+    assert lines, [finding.line for finding in bad]
+    assert words in lines[0]
+
+
+ENDING = pod(1, terminating=True)
+PUBLISHED = service(publish_not_ready=True)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param(
+            snapshot([ENDING, pod(2)],
+                     endpoints=(endpoint(ENDING, ready=False, serving=True, terminating=True), endpoint(pod(2)))),
+            id="a pod of a roll-out ends",
+        ),
+        pytest.param(
+            snapshot([replace(ENDING, ready=False), pod(2)],
+                     endpoints=(endpoint(ENDING, ready=False, serving=False, terminating=True), endpoint(pod(2)))),
+            id="and does not serve any more",
+        ),
+        pytest.param(
+            snapshot([pod(1, ready=False)], PUBLISHED, endpoints=(endpoint(pod(1), PUBLISHED, serving=False),)),
+            id="published before it is ready",
+        ),
+        pytest.param(
+            snapshot([pod(1), pod(2)], endpoints=(endpoint(pod(1)), endpoint(pod(2), slice="web-def"))),
+            id="two slices",
+        ),
+        pytest.param(
+            snapshot([pod(1)], endpoints=(endpoint(pod(1)), endpoint(pod(1), slice="web-def", ports=()))),
+            id="a slice for each port that pods call by another number",
+        ),
+    ],
+)  # fmt: skip
+def test_slices_of_a_healthy_roll_out_are_as_they_are(found: Snapshot) -> None:
+    assert not {"EP-04", "EP-08"} & {finding.id for finding in complaints(look(found))}
+
+
 def test_a_pod_that_is_stuck_is_named_at_once_and_one_that_is_slow_is_not() -> None:
     def behind(second: t.Any) -> Look:
         return look(
@@ -455,6 +520,18 @@ def test_a_client_that_does_not_work_is_not_held_against_the_service() -> None:
     bad = complaints(look(broken=broken))
     assert [(finding.id, finding.status) for finding in bad] == [("PR-01", INCONCLUSIVE)]
     assert bad[0].object == "Node node-2"
+
+
+def test_a_client_that_may_not_be_started_is_left_out() -> None:
+    def absent(probe: Probe, good: Observation) -> Observation | None:
+        return None if probe.vantage.namespace == "other" else good
+
+    seen = look(asked=question(other_namespace="other"), broken=absent)
+    (away,) = [vantage for vantage in seen.plan.vantages if vantage.namespace == "other"]
+    found = checks.judge(replace(seen, lost={away: "cannot create jobs in namespace other"}))
+    (left,) = [finding for finding in found if finding.id == "PR-01"]
+    assert (left.status, left.observed) == (SKIPPED, "cannot create jobs in namespace other")
+    assert not [finding for finding in found if finding.status in (FAIL, INCONCLUSIVE)]
 
 
 def test_a_node_without_any_cluster_ip_is_accused_itself() -> None:

@@ -12,10 +12,15 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.checks import client as client_layer
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.checks import environment
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.checks import policy as policy_layer
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.clients import disguise
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.facts import Facts, reduced
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.look import Look, Observation
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.look import (
+    EnvironmentReading,
+    Look,
+    Observation,
+)
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.plan import MOST_STRANGERS
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import (
     Client,
@@ -31,12 +36,15 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
     Finding,
 )
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.scope import Probe
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.snapshot import Container
+from ansible_collections.plumbline.kubernetes.tests.unit.connectivity import builders
 from ansible_collections.plumbline.kubernetes.tests.unit.connectivity.builders import (
     Break,
     failing,
     look,
     question,
     service,
+    snapshot,
 )
 
 DENY = {"podSelector": {}, "policyTypes": ["Ingress"]}
@@ -234,6 +242,35 @@ def test_the_policy_that_is_proposed_lets_the_client_through(
         for space, part in places.items()
     }
     assert not found(policy_layer, at(asked, replace(known, parts={**known.parts, **more})))
+
+
+def misspelt(value: str, *policies: dict[str, t.Any], **asked: t.Any) -> Look:
+    """A Service whose selector selects no pod, of pods that the policies select."""
+    strangers = tuple(builders.pod(number) for number in (1, 2))
+    seen = replace(builders.snapshot((), service(selector=(("app", value),))), strangers=strangers)
+    known = facts(policies=policies, client_workload=(shop(),))
+    return look(seen, of_shop(**asked), facts=known)
+
+
+def test_a_selector_that_selects_nothing_hides_no_policy() -> None:
+    seen = found(policy_layer, misspelt("wep", policy("deny", **DENY)))
+    assert seen["PO-03"].evidence["manifest"]["spec"]["podSelector"] == {"matchLabels": {"app": "web"}}
+    told = found(policy_layer, misspelt("wep", policy("deny", **DENY)), PASS)
+    assert "are selected by demo/deny" in told["PO-01"].message
+    assert "PO-03" not in told
+
+
+def test_nothing_is_said_of_pods_that_are_not_known() -> None:
+    seen = misspelt("nothing-like-it", policy("deny", **DENY))
+    assert {"PO-01", "PO-03"} <= found(policy_layer, seen, SKIPPED).keys()
+    assert not {"PO-01", "PO-03"} & found(policy_layer, seen, PASS, FAIL).keys()
+
+
+@pytest.mark.parametrize("value", ["wep", "web"])
+def test_who_must_be_refused_is_judged_by_the_pods_that_were_meant(value: str) -> None:
+    """No policy selects them, whatever the selector says."""
+    asked = {"workload": "", "expect": Expectations(refused_from=(("other", {}),))}
+    assert found(policy_layer, misspelt(value, **asked), FAIL)["PO-06"].message.endswith("and must not")
 
 
 def test_dns_over_tcp_alone_is_advice() -> None:
@@ -501,6 +538,57 @@ def test_what_is_for_information_is_no_complaint() -> None:
     findings = found(client_layer, at(asked, facts(client_workload=(body,), client_pods=(meshed,))), SKIPPED)
     assert "are in the mesh of Istio, those of Service demo/web are not" in findings["CL-05"].message
     assert "sets WEB_SERVICE_HOST itself" in findings["CL-06"].message
+
+
+def test_one_side_in_a_mesh_is_told_from_either_side() -> None:
+    """A sidecar is an ordinary container, or one that starts before the others."""
+    sidecar = Container("istio-proxy")
+    meshed = snapshot([replace(builders.pod(number), sidecars=(sidecar,)) for number in (1, 2)])
+    plain = pod("shop-1", "shop", LABELS, "10.244.1.9")
+    inside = reduced({**plain, "spec": {"containers": [{"name": "c"}, {"name": "istio-proxy"}]}})
+    known = {
+        name: facts(client_workload=(shop(),), client_pods=(body,)) for name, body in (("out", plain), ("in", inside))
+    }
+    assert "CL-05" not in found(client_layer, look(meshed, of_shop(), facts=known["in"]), SKIPPED)
+    told = found(client_layer, look(meshed, of_shop(), facts=known["out"]), SKIPPED)["CL-05"].message
+    assert told.startswith(
+        "the pods of Service demo/web are in the mesh of Istio, those of Deployment shop/shop are not"
+    )
+    told = found(client_layer, look(asked=of_shop(), facts=known["in"]), SKIPPED)["CL-05"].message
+    assert told.startswith(
+        "the pods of Deployment shop/shop are in the mesh of Istio, those of Service demo/web are not"
+    )
+
+
+# ----- variables of running containers
+
+RIGHT = environment.variables(service())
+MOVED = {**RIGHT, "WEB_SERVICE_HOST": "10.96.7.7"}
+
+
+@pytest.mark.parametrize(
+    ("reading", "status", "words"),
+    [
+        pytest.param({"values": RIGHT}, PASS, "equal Service demo/web", id="right"),
+        pytest.param({"values": MOVED}, WARN, "has variables of an earlier Service demo/web", id="stale"),
+        pytest.param({"values": {}}, SKIPPED, "has no variables of Service demo/web", id="older than the Service"),
+        pytest.param(
+            {"verdict": "skipped", "detail": "the image has no sh"}, SKIPPED, "the image has no sh", id="no sh"
+        ),
+        pytest.param({"verdict": "undecided", "detail": "broken"}, INCONCLUSIVE, "not read: broken", id="no answer"),
+    ],
+)
+def test_a_client_with_variables_of_an_earlier_service_is_led_astray(
+    reading: dict[str, t.Any], status: str, words: str
+) -> None:
+    running = replace(builders.pod(1), name="shop-1", owner="Deployment shop")
+    asked = of_shop(client=Client("demo", image="i"))
+    seen = at(asked, facts(client_workload=(shop(),)))
+    seen = replace(seen, clients=(EnvironmentReading(running, "nginx", **reading),))
+    said = found(client_layer, seen, PASS, WARN, SKIPPED, INCONCLUSIVE)["CL-08"]
+    assert (said.status, said.component) == (status, "client" if status == WARN else "")
+    assert words in said.message
+    assert (said.observed == {"WEB_SERVICE_HOST": "10.96.7.7"}) == (status == WARN)
 
 
 # ----- what the probe wears

@@ -14,6 +14,7 @@ from datetime import timedelta
 import pytest
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.checks import environment
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.facts import Facts
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.look import EnvironmentReading
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import (
     FAIL,
@@ -233,3 +234,25 @@ def test_the_oldest_running_containers_are_read() -> None:
     pods = [started(1, 5), started(2, 1), started(3, 0, terminating=True), started(4, 3), pod(5, containers=())]
     chosen = environment.containers_to_read(snapshot(pods), 2)
     assert [(found.name, container.name) for found, container in chosen] == [("web-2", "nginx"), ("web-4", "nginx")]
+
+
+def test_what_a_container_says_itself_is_told_and_no_complaint() -> None:
+    own = Container("app", env=frozenset({"WEB_PORT", "HOME"}), started=NOON)
+    found = environment.check(look(snapshot((pod(1, containers=(own,)),)), question(layers=("environment",))))
+    (told,) = [finding for finding in found if finding.id == "EV-06"]
+    assert told.status == SKIPPED
+    assert "container app sets WEB_PORT itself" in told.message
+
+
+@pytest.mark.parametrize(("count", "expected"), [(2, []), (60, [SKIPPED])])
+def test_variables_that_leave_no_room_for_others(count: int, expected: list[str]) -> None:
+    ports = [{"name": f"port-{number}", "port": number} for number in range(1000, 1100)]
+    bodies = tuple(
+        {
+            "metadata": {"name": f"{'x' * 60}{number}", "namespace": "demo", "uid": str(number)},
+            "spec": {"clusterIPs": ["10.96.1.1"], "ports": ports, "type": "ClusterIP"},
+        }
+        for number in range(count)
+    )
+    found = environment.check(look(snapshot(), question(layers=("environment",)), facts=Facts({"services": bodies})))
+    assert [finding.status for finding in found if finding.id == "EV-07"] == expected

@@ -12,7 +12,9 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
     MOST_LOGS,
     MOST_SOURCES,
     gather,
+    rights_of,
 )
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.rights import Rights
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds import Kind
 from ansible_collections.plumbline.kubernetes.tests.unit.connectivity.builders import question
 from ansible_collections.plumbline.kubernetes.tests.unit.connectivity.scenes import Body, Scene, scene, unready, waiting
@@ -46,7 +48,8 @@ class Stub:
 
 
 def read(stub: Stub, selector: t.Mapping[str, str] | None = None, **changes: t.Any) -> t.Any:
-    return gather(t.cast(t.Any, stub), question(layers=("workload",), ask=False, **changes), selector)
+    cluster, asked = t.cast(t.Any, stub), question(layers=("workload",), ask=False, **changes)
+    return gather(cluster, asked, Rights.ask(cluster, rights_of(asked)), selector)
 
 
 def test_sources_of_all_kinds_of_workloads_are_looked_at_and_keep_their_keys_only() -> None:

@@ -22,7 +22,8 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import NODE
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.reach import reachable
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import Finding
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.scope import Probe
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.rights import Right, Rights
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.scope import Probe, Vantage
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.snapshot import (
     Container,
     Node,
@@ -33,6 +34,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
     family_of,
     host_port,
 )
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.deadline import Deadline
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.errors import OptionError
 from ansible_collections.plumbline.kubernetes.tests.unit.connectivity import builders as b
 
@@ -533,25 +535,24 @@ def test_a_missing_right_is_named_and_bends_nothing() -> None:
 
 
 @pytest.mark.parametrize("lacking", ["", "watch pods"])
-def test_rights_are_asked_first_and_others_are_not_kept_waiting(lacking: str) -> None:
+def test_where_pods_may_not_be_followed_none_start_and_others_do(lacking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A watch that may not be opened would end the round of all clients."""
-    asked_for: list[str] = []
+    started: dict[Vantage, t.Any] = {}
 
-    class Rights:
-        def may(self, verb: str, resource: str, namespace: str, **_more: str) -> bool:
-            asked_for.append(f"{verb} {resource} {namespace}")
-            return f"{verb} {resource}" != lacking
+    def run(_cluster: t.Any, plans: dict[Vantage, t.Any], _options: t.Any) -> dict[Vantage, probe.ProbeOutcome]:
+        started.update(plans)
+        return {vantage: probe.ProbeOutcome() for vantage in plans}
 
+    monkeypatch.setattr(engine.probe, "run", run)
     session = engine._Session.__new__(engine._Session)
-    session.cluster, session.question, session.lacking = t.cast("t.Any", Rights()), asked(), None
+    session.question, session.deadline = asked(), Deadline.after(60)
+    session.cluster = t.cast("t.Any", None)
+    session.rights = Rights(frozenset({Right("watch", "pods", "kube-system")} if lacking else ()))
     planned = look().plan
-    assert session._insiders(planned) == (() if lacking else planned.insiders)
-    why = "cannot watch pods in namespace kube-system"
-    assert session._lost(planned, {}) == (dict.fromkeys(planned.insiders, why) if lacking else {})
-    count = len(asked_for)
-    session._insiders(planned)
-    assert len(asked_for) == count
-    assert all(one.endswith(" kube-system") for one in asked_for)
+    outcomes = session._probe(planned)
+    assert {*started} == {*planned.vantages, *(() if lacking else planned.insiders)}
+    why = "cannot watch pods in namespace kube-system" if lacking else ""
+    assert {vantage: outcomes[vantage].cause for vantage in planned.insiders} == dict.fromkeys(planned.insiders, why)
 
 
 def test_one_node_that_is_not_seen_does_not_keep_others_from_being_judged() -> None:

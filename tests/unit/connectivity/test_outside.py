@@ -110,6 +110,17 @@ def test_under_the_policy_local_the_others_must_be_silent_and_all_tell_load_bala
     assert expected == {"node-1": ("200",), "node-2": ("200",), "node-3": ("503",)}
 
 
+def test_a_service_of_one_family_is_asked_for_by_that_family_alone() -> None:
+    """On a cluster of both: the service proxy of the other one does not answer for it."""
+    nodes = tuple(replace(node, addresses=(*node.addresses, f"fd00::{node.name[-1]}")) for node in b.NODES)
+    at = {target for _purpose, target in asked(looking(LOCAL, seen=b.snapshot(of=LOCAL, nodes=nodes)))}
+    assert {target for target in at if target.startswith("[")} == set()
+    both = replace(LOCAL, families=("IPv4", "IPv6"))
+    probes = looking(both, seen=b.snapshot(of=both, nodes=nodes)).plan.probes
+    health = {p.target: p.expected for p in probes if p.purpose == "outside_health" and p.node == "node-1"}
+    assert health == {"172.18.0.1:31111": ("200",), "[fd00::1]:31111": ("503",)}  # the pods have IPv4 alone
+
+
 def test_a_load_balancer_is_asked_often_enough_to_see_every_endpoint() -> None:
     tasks = [p.task for p in looking(BALANCED).plan.probes if p.purpose == "outside_balancer"]
     assert [(task["address"], task["repeat"]) for task in tasks] == [("172.18.0.240", 21)]

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import typing as t
 from dataclasses import replace
 from datetime import timedelta
@@ -168,6 +170,7 @@ HEALTHY: dict[str, tuple[Snapshot, Facts]] = {
     ),
     "events of ours, but old": (snapshot(), b.facts(events=(event("X", OLD),))),
     "races of the controller": (snapshot(), b.facts(events=(event("FailedToUpdateEndpointSlices", RECENT),))),
+    "a race of the API server": (snapshot(), b.facts(events=(event("ClusterIPNotAllocated", RECENT),))),
     "a blue and a green workload": (
         snapshot(),
         b.facts(deployments=(workload("web", {"app": "web"}), workload("other", {"app": "other"}))),
@@ -271,7 +274,7 @@ def test_labels_that_the_template_does_not_give_are_told(templates: dict[str, t.
             [("SV-19", FAIL, "service")], id="hidden from kube-proxy",
         ),
         pytest.param(
-            snapshot(), b.facts(events=(event("IPNotAllocated", RECENT),)), [("SV-21", WARN, "service")],
+            snapshot(), b.facts(events=(event("ClusterIPOutOfRange", RECENT),)), [("SV-21", WARN, "service")],
             id="a current warning",
         ),
         pytest.param(
@@ -345,6 +348,23 @@ def test_a_readiness_probe_proves_that_the_pods_speak_tcp() -> None:
 def test_why_a_load_balancer_has_no_address(bodies: dict[str, t.Any], words: str) -> None:
     (finding,) = [f for f in judged(snap(BALANCED), b.facts(**bodies)) if f.complains]
     assert words in finding.cause
+
+
+@pytest.mark.parametrize(
+    ("entry", "status", "words"),
+    [
+        ({"ip": "192.0.2.1"}, PASS, "are of IPv4, ipMode VIP"),
+        ({"ip": "192.0.2.1", "ipMode": "Proxy"}, SKIPPED, "ipMode is Proxy"),
+        ({"hostname": "lb.example.com"}, SKIPPED, "has the name lb.example.com"),
+        ({"ip": "2001:db8::1"}, WARN, "has the address 2001:db8::1, of a family that the Service has not"),
+    ],
+)
+def test_what_a_load_balancer_gives(entry: dict[str, str], status: str, words: str) -> None:
+    body = b.service(type="LoadBalancer", status={"loadBalancer": {"ingress": [entry]}})
+    seen = snap(replace(BALANCED, ingress=tuple(entry[key] for key in entry if key != "ipMode")))
+    (told,) = [finding for finding in judged(seen, b.facts(services=(body,))) if finding.id == "LB-02"]
+    assert told.status == status
+    assert words in told.message
 
 
 def test_whom_a_load_balancer_lets_in_is_said() -> None:
@@ -522,3 +542,15 @@ def test_a_named_target_port_has_a_nearest_name() -> None:
     seen = snap(service(ports=(port(target_port="wbe"),)))
     found = [f for f in endpoints.check(look(seen, question(layers=("endpoints",)))) if f.id == "SV-09"]
     assert {(f.component, f.cause, f.evidence["target_port"]) for f in found} == {("port/80", "nearest: web", "web")}
+
+
+def test_the_line_that_adds_a_port_names_those_beside_it() -> None:
+    """The API server refuses a nameless port beside another one."""
+    found = judged(expect=Expectations(ports=("8080",)))
+    (finding,) = [f for f in found if f.id == "SV-07"]
+    line = shlex.split(finding.evidence["fix"])
+    assert line[:-1] == ["kubectl", "patch", "service", "web", "-n", "demo", "-p"]
+    assert json.loads(line[-1])["spec"]["ports"] == [
+        {"name": "port-80", "port": 80, "protocol": "TCP"},
+        {"name": "port-8080", "port": 8080, "protocol": "TCP", "targetPort": 80},
+    ]

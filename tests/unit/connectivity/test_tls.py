@@ -12,6 +12,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 import typing as t
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity import (
@@ -33,8 +34,9 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity 
     mounted,
     probe,
 )
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.acceptance import refusals
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.acceptance import CLIENTS, weaknesses
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.look import (
+    FITS,
     Look,
     Mounted,
     Observation,
@@ -58,6 +60,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.scope import Probe, Vantage
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.snapshot import ServicePort
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.exec import ExecResult
+from ansible_collections.plumbline.kubernetes.tests.judges import judges
 from ansible_collections.plumbline.kubernetes.tests.unit.connectivity.builders import (
     good_answer,
     look,
@@ -93,6 +96,12 @@ class Made:
     def pem(self) -> str:
         return "".join(c.public_bytes(serialization.Encoding.PEM).decode() for c in self.chain)
 
+    @property
+    def key_pem(self) -> bytes:
+        return self.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
 
 def make(
     subject: str = "web",
@@ -106,6 +115,7 @@ def make(
     leave_out: str = "",
     critical: bool = True,
     send: t.Sequence[Made] = (),
+    within: str = "",
 ) -> Made:
     key = ec.generate_private_key(ec.SECP256R1())
     own = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
@@ -137,6 +147,8 @@ def make(
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=False)
     if purposes and not ca:
         builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+    if within:
+        builder = builder.add_extension(x509.NameConstraints([x509.DNSName(within)], None), critical=True)
     return Made(builder.sign(signer, hashes.SHA256()), key, tuple(send))
 
 
@@ -164,10 +176,8 @@ class Pod:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         if self.made:
             file = folder / f"{id(self)}.pem"
-            key = self.made.key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-            file.write_bytes(key + self.made.pem.encode())
+            file.write_bytes(self.made.key_pem + self.made.pem.encode())
+            context.set_ciphers("ALL:@SECLEVEL=0")  # before, or a certificate that is weak cannot be loaded
             context.load_cert_chain(file)
         context.set_ciphers("ALL:@SECLEVEL=0")
         for name, value in self.settings.items():
@@ -320,6 +330,12 @@ FAULTS: dict[str, tuple[Pod, Tls, str, str, str]] = {
     "without authorityKeyIdentifier": (
         Pod(make(by=ROOT, leave_out="aki")), TRUST, "TL-22", WARN, "only curl, Go, urllib3",
     ),
+    "of an intermediate that is trusted without its root": (
+        Pod(make(by=INTERMEDIATE)), Tls(bundle=INTERMEDIATE.pem), "TL-22", WARN, "only curl, Go, Python strict",
+    ),
+    "for any purpose": (
+        Pod(make(by=ROOT, purposes=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])), TRUST, "TL-21", FAIL, "not for serv",
+    ),
 }  # fmt: skip
 
 
@@ -343,7 +359,7 @@ def sent_with(made: Made, *above: Made) -> Made:
 SILENT: dict[str, tuple[Made, str]] = {
     "of a root": (GOOD, ROOT.pem),
     "of an intermediate that is sent": (make(by=INTERMEDIATE, send=[INTERMEDIATE]), ROOT.pem),
-    "of an intermediate that is trusted itself": (make(by=INTERMEDIATE), INTERMEDIATE.pem),
+    "of an intermediate that is trusted itself beside its root": (make(by=INTERMEDIATE), INTERMEDIATE.pem + ROOT.pem),
     "with the root sent, too": (sent_with(GOOD, ROOT), ROOT.pem),
     "self-signed and in the bundle": (SELF_SIGNED, SELF_SIGNED.pem),
     "among several roots": (GOOD, OTHER_ROOT.pem + ROOT.pem),
@@ -413,9 +429,106 @@ STORED: dict[str, tuple[Stored, str, str, str]] = {
         "another certificate than Secret demo/tls",
     ),
     "absent": (Stored("Secret demo/tls"), "TL-01", FAIL, "there is no Secret demo/tls"),
-    "no right": (Stored("Secret demo/tls", denied="cannot get Secret demo/tls"), "TL-13", SKIPPED, "cannot get Secret"),
+    "no right": (
+        Stored("Secret demo/tls", denied="cannot get secrets in namespace demo"),
+        "TL-13",
+        SKIPPED,
+        "cannot get secrets",
+    ),
+    "a pair": (Stored("Secret demo/tls", fingerprint(GOOD), pair=FITS), "TL-04", PASS, "is that of its certificate"),
+    "no pair": (
+        Stored("Secret demo/tls", fingerprint(GOOD), pair="has no tls.key"),
+        "TL-04",
+        FAIL,
+        "Secret demo/tls has no tls.key",
+    ),
     "damaged": (Stored("Secret demo/tls", unreadable="Secret demo/tls holds no"), "TL-03", FAIL, "holds no"),
 }
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside", "expected"),
+    [
+        pytest.param("good", "unknown", set(), id="NP-05 says it"),
+        pytest.param("unknown", "unknown", {"TL-10"}, id="both"),
+        pytest.param("", "unknown", {"TL-10"}, id="nobody asked inside"),
+        pytest.param("good", "soon", {"TL-06"}, id="what clients accept"),
+    ],
+)
+def test_what_only_clients_outside_are_shown_is_not_held_against_the_pods(
+    inside: str, outside: str, expected: set[str], tmp_path: Path
+) -> None:
+    served = {"good": GOOD, "unknown": make(by=OTHER_ROOT), "soon": make(by=ROOT, begin=-88 * DAY, end=2 * DAY)}
+    of = asked(TRUST, [Pod(served[outside])], tmp_path)
+    near = asked(TRUST, [Pod(served[inside])], tmp_path) if inside else None
+    here = Vantage("demo", "", "outside")
+    first = next(p for p in of.plan.probes if p.purpose == "cluster_ip" and p.task["type"] == "https")
+    beyond = replace(first, purpose="outside_node_port", vantage=here)
+    seen = {(here, "control"): Observation("ok"), (here, beyond.id): of.observations[first.vantage, first.id]}
+    look = replace(
+        of,
+        plan=replace(of.plan, probes=(*of.plan.probes, beyond), outside=here),
+        observations={**(near.observations if near else {}), **seen},
+    )
+    assert {finding.id for finding in bad(checks.judge(look))} & {"TL-06", "TL-10"} == expected
+
+
+def signed(key: t.Any, digest: t.Any, by: Made = ROOT) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "web")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(by.certificate.subject)
+    builder = builder.public_key(key.public_key()).serial_number(1).not_valid_before(NOW - DAY)
+    names = x509.SubjectAlternativeName([x509.DNSName("web")])
+    return builder.not_valid_after(NOW + 90 * DAY).add_extension(names, critical=False).sign(by.key, digest)
+
+
+@pytest.mark.parametrize(
+    ("certificate", "expected"),
+    [
+        pytest.param(signed(rsa.generate_private_key(65537, 1024), hashes.SHA256()), ["a key of 1024 bits"], id="RSA"),
+        pytest.param(
+            signed(ec.generate_private_key(ec.SECP192R1()), hashes.SHA256()),
+            ["a key of 192 bits on secp192r1"],
+            id="curve",
+        ),
+        pytest.param(GOOD.certificate, [], id="good"),
+        pytest.param(ROOT.certificate, [], id="root"),
+        pytest.param(signed(rsa.generate_private_key(65537, 2048), hashes.SHA512()), [], id="RSA of 2048 bits"),
+    ],
+)
+def test_weaknesses(certificate: x509.Certificate, expected: list[str]) -> None:
+    assert weaknesses(certificate) == expected
+
+
+@pytest.mark.parametrize(("code", "status"), [(0, WARN), (66, FAIL)])
+def test_a_weak_key_is_a_failure_where_a_client_refuses_it(code: int, status: str, tmp_path: Path) -> None:
+    weak = signed(rsa.generate_private_key(65537, 1024), hashes.SHA256())
+    der = weak.public_bytes(serialization.Encoding.DER)
+    look = asked(TRUST, [Pod(GOOD)], tmp_path)
+    shown = {
+        key: replace(
+            found, value={**found.value, "served": [{**s, "chain": [der], "code": code} for s in found.value["served"]]}
+        )
+        if found.value.get("served")
+        else found
+        for key, found in look.observations.items()
+    }
+    complaints = [finding for finding in bad(checks.judge(replace(look, observations=shown))) if finding.id != "TL-22"]
+    assert [(finding.id, finding.status, finding.observed) for finding in complaints] == [
+        ("TL-09", status, ["a key of 1024 bits"])
+    ]
+
+
+def test_what_pods_would_serve_is_judged_while_none_is_ready(tmp_path: Path) -> None:
+    late = asked(TRUST, [Pod(make(by=ROOT, begin=-2 * DAY, end=-DAY))], tmp_path)
+    unready = pod(1, ready=False)
+    seen = snapshot((unready,), SERVICE, endpoints=())
+    to_ask = replace(late.question, causes=True)
+    planned = plan(to_ask, seen, client_nodes(seen, (), 5))
+    shown = next(found for probe, found in late.seen("direct"))
+    (vantage, key), *_others = [(p.vantage, p.id) for p in planned.probes if p.purpose == "unready"]
+    control = {(vantage, "control"): Observation("ok")}
+    look = Look(to_ask, seen, seen, NOW, plan=planned, observations={**control, (vantage, key): shown})
+    assert "TL-05" in {finding.id for finding in bad(checks.judge(look))}
 
 
 def test_a_load_balancer_may_end_tls_with_a_certificate_of_its_own(tmp_path: Path) -> None:
@@ -441,6 +554,7 @@ def test_stored_is_served(name: str, tmp_path: Path) -> None:
     (finding,) = [one for one in found if one.id == check]
     assert finding.status == status
     assert words in finding.line
+    assert any(one.id == "TL-04" for one in found) == bool(stored.pair)
 
 
 SAME, OTHER = fingerprint(GOOD), fingerprint(TWIN)
@@ -531,33 +645,75 @@ def test_what_clients_of_plain_http_are_told_by_a_port_for_tls() -> None:
     assert "speaks TLS at 10.244.1.5:80, where plain HTTP is expected" in found[0].line
 
 
-# ----- rules about clients against a real one
+# ----- what is said of common clients, against the real ones
 
+
+def with_sha1(made: Made, by: Made) -> Made:
+    """The same, signed as nobody should, which OpenSSL still does."""
+    request = x509.CertificateSigningRequestBuilder().subject_name(made.certificate.subject)
+    for extension in made.certificate.extensions:
+        request = request.add_extension(extension.value, extension.critical)
+    asked_for = request.sign(made.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in {"request": asked_for, "ca": by.pem.encode(), "key": by.key_pem}.items():
+            (Path(folder) / name).write_bytes(content)
+        command = ("openssl", "x509", "-req", "-in", "request", "-copy_extensions", "copyall", "-sha1", "-CA", "ca")
+        signing = (*command, "-CAkey", "key", "-set_serial", "7")
+        signed = subprocess.run(signing, capture_output=True, check=True, cwd=folder).stdout
+    return replace(made, certificate=x509.load_pem_x509_certificate(signed))
+
+
+# What is served, and what is trusted.
 CHAINS: dict[str, tuple[Made, Made]] = {
     "plain": (GOOD, ROOT),
+    "common name only": (make(by=ROOT, names=[]), ROOT),
+    "SHA-1": (with_sha1(make(by=ROOT), ROOT), ROOT),
+    "SHA-1 above": (make(by=(c0 := with_sha1(make("c0", ROOT, ca=True), ROOT)), send=[c0]), ROOT),
+    "SHA-1 at the root": (make(by=(c9 := with_sha1(e1 := make("c9", ca=True), e1))), c9),
+    "wrong name": (make(by=ROOT, names=["api.demo"]), ROOT),
+    "intermediate sent": (make(by=INTERMEDIATE, send=[INTERMEDIATE]), ROOT),
+    "intermediate missing": (make(by=INTERMEDIATE), ROOT),
+    "intermediate trusted": (make(by=INTERMEDIATE), INTERMEDIATE),
+    "within name constraints": (make(by=(c5 := make("c5", ca=True, within="web")), names=["web"]), c5),
+    "outside of name constraints": (make(by=(c6 := make("c6", ca=True, within="demo"))), c6),
+    "outside of them by one name": (make(by=(c7 := make("c7", ca=True, within="web"))), c7),
+    "outside, common name only": (make(by=(c8 := make("c8", ca=True, within="demo")), names=[]), c8),
+    "no EKU": (make(by=ROOT, purposes=[]), ROOT),
+    "EKU any": (make(by=ROOT, purposes=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]), ROOT),
+    "EKU for clients": (make(by=ROOT, purposes=[ExtendedKeyUsageOID.CLIENT_AUTH]), ROOT),
     "no AKI": (make(by=ROOT, leave_out="aki"), ROOT),
+    "no SKI": (make(by=ROOT, leave_out="ski"), ROOT),
     "CA without keyUsage": (make(by=(c1 := make("c1", ca=True, leave_out="usage"))), c1),
     "CA without SKI": (make(by=(c2 := make("c2", ca=True, leave_out="ski"))), c2),
     "CA whose constraints are not critical": (make(by=(c3 := make("c3", ca=True, critical=False))), c3),
+    "issued by no CA": (make(by=(d1 := make("d1"))), d1),
     "self-signed": (SELF_SIGNED, SELF_SIGNED),
     "self-signed without AKI": ((c4 := make(leave_out="aki")), c4),
-    "intermediate sent": (make(by=INTERMEDIATE, send=[INTERMEDIATE]), ROOT),
+    "self-signed, common name only": ((d2 := make(names=[])), d2),
+    "self-signed CA without keyUsage, as the tutorial's": ((d3 := make(ca=True, leave_out="usage")), d3),
 }
 
 
+def accepting(made: Made, bundle: str, folder: Path) -> set[str]:
+    """The clients of which verify_http says that they accept what is served."""
+    found = judged(Tls(bundle=bundle), [Pod(made)], folder)
+    told = [finding for finding in found if finding.id == "TL-22"]
+    if told:
+        return set(CLIENTS) - told[0].evidence["refused_by"].keys()
+    return set()
+
+
+@pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("name", CHAINS)
-def test_rules_of_strict_python_are_those_of_its_library(name: str, tmp_path: Path) -> None:
-    made, root = CHAINS[name]
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(cadata=root.pem)
-    context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
-    accepted = True
-    with serving(Pod(made), tmp_path) as port, socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+def test_what_is_said_of_a_client_is_what_it_does(name: str, client: str, tmp_path: Path) -> None:
+    made, trusted = CHAINS[name]
+    (tmp_path / "bundle").write_text(trusted.pem)
+    with serving(Pod(made), tmp_path) as port:
         try:
-            context.wrap_socket(sock, server_hostname="web").close()
-        except ssl.SSLCertVerificationError:
-            accepted = False
-    assert ("Python strict" not in refusals(made.chain, (root.certificate,))) == accepted
+            says = judges.CLIENTS[client](judges.Server("127.0.0.1", port, "web", tmp_path / "bundle"))
+        except judges.Absent as absent:
+            pytest.skip(str(absent))
+    assert (client in accepting(made, trusted.pem, tmp_path)) == (says == ""), says
 
 
 # ----- the agent and its protocol

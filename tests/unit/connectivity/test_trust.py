@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import typing as t
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.look import Stored
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.look import FITS, Stored
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.trust import read_bundle, read_stored
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.client import Cluster
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.errors import KubeError
@@ -27,8 +28,11 @@ SECRETS = "/api/v1/namespaces/demo/secrets"
 LABEL = "Secret demo/web-tls"
 
 
+KEY, OTHER_KEY = ed25519.Ed25519PrivateKey.generate(), ed25519.Ed25519PrivateKey.generate()
+
+
 def certificate() -> x509.Certificate:
-    key, now = ed25519.Ed25519PrivateKey.generate(), datetime.now(UTC)
+    key, now = KEY, datetime.now(UTC)
     name = x509.Name([])
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(days=1))
@@ -55,8 +59,14 @@ def listed(*annotations: dict[str, str]) -> Answer:
     return reply({"items": items, "metadata": {"resourceVersion": "1"}})
 
 
-def secret(text: bytes) -> Answer:
-    return reply({"metadata": {"name": "web-tls"}, "data": {"tls.crt": base64.b64encode(text).decode()}})
+def pem_of(key: ed25519.Ed25519PrivateKey) -> bytes:
+    form, encoding = serialization.PrivateFormat.PKCS8, serialization.Encoding.PEM
+    return key.private_bytes(encoding, form, serialization.NoEncryption())
+
+
+def secret(text: bytes, key: bytes = pem_of(KEY)) -> Answer:
+    data = {"tls.crt": base64.b64encode(text).decode(), "tls.key": base64.b64encode(key).decode()}
+    return reply({"metadata": {"name": "web-tls"}, "data": data})
 
 
 FORBIDDEN = status(403, message="secrets is forbidden: -----BEGIN PRIVATE KEY-----")
@@ -64,9 +74,22 @@ KNOWN = Stored(LABEL, FINGERPRINT)
 # what listing and getting answer, what is known then, and whether the Secret itself was asked for
 SECRET: dict[str, tuple[Answer, Answer, Stored, bool]] = {
     "annotated": (listed({"plumbline.dev/fingerprint": FINGERPRINT}), FORBIDDEN, KNOWN, False),
-    "made by others": (listed({}), secret(PEM), KNOWN, True),
-    "may not be listed": (FORBIDDEN, secret(PEM), KNOWN, True),
-    "may not be read": (listed({}), FORBIDDEN, Stored(LABEL, denied=f"cannot get {LABEL}"), True),
+    "made by others": (listed({}), secret(PEM), replace(KNOWN, pair=FITS), True),
+    "may not be listed": (FORBIDDEN, secret(PEM), replace(KNOWN, pair=FITS), True),
+    "has another key": (
+        listed({}),
+        secret(PEM, pem_of(OTHER_KEY)),
+        replace(KNOWN, pair="holds a private key of another certificate in tls.key"),
+        True,
+    ),
+    "has a damaged key": (
+        listed({}),
+        secret(PEM, pem_of(KEY)[:60]),
+        replace(KNOWN, pair="holds no readable private key in tls.key"),
+        True,
+    ),
+    "has no key": (listed({}), secret(PEM, b""), replace(KNOWN, pair="has no tls.key"), True),
+    "may not be read": (listed({}), FORBIDDEN, Stored(LABEL, denied="cannot get secrets in namespace demo"), True),
     "is not there": (listed(), status(404), Stored(LABEL), True),
     "is damaged": (
         listed({}),

@@ -16,7 +16,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose.causes import Cause, diagnose
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.look import Look, Observation
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import Expectations
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import FAIL, Finding
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import FAIL, WARN, Finding
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.scope import Probe
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.snapshot import (
     Container,
@@ -230,6 +230,30 @@ def test_who_takes_a_connection_and_is_late_is_not_cut_off(clients: tuple[str, .
     assert [cause.component for cause in diagnose(seen, judge(seen))] == expected
 
 
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        ({"refused": 1}, ["answer/web-1/80"]),
+        ({"refused": 2, "ok": 1}, ["answer/web-1/80"]),
+        # What no bad endpoint does, and what so many connections do not meet by chance, is something else.
+        ({"timeout": 1}, ["answer/web-1/80", "unknown/DP-04"]),
+        ({"refused": 30}, ["answer/web-1/80", "unknown/DP-04"]),
+    ],
+)
+def test_one_connection_may_meet_the_bad_endpoint(shown: dict[str, int], expected: list[str]) -> None:
+    """A client by name connects once: half of them meet the one of two pods that refuses."""
+
+    def broken(probe: Probe, good: Observation) -> Observation:
+        if one_application(probe):
+            return b.failing("refused")
+        met = probe.purpose == "name" and on(probe) == "node-2"
+        worst = next(kind for kind in shown if kind != "ok")
+        return replace(b.failing(worst), value={"classes": shown}) if met else good
+
+    seen = b.look(None, b.question(causes=True), broken)
+    assert [cause.component for cause in diagnose(seen, judge(seen))] == expected
+
+
 def small_packets_only(probe: Probe) -> str:
     """A handshake's first packet is a large one, with the keys of this decade."""
     crosses = bool(probe.endpoint) and on(probe) != home(probe)
@@ -322,3 +346,18 @@ def test_what_ends_tls_on_the_way_is_no_firewall(check: str, words: str) -> None
     finding = Finding(check, "outside", FAIL, "clients outside have a complaint", component="outside")
     (cause,) = diagnose(look, [finding])
     assert words in cause.fix.text
+
+
+def test_a_warning_does_not_take_the_place_of_what_failed() -> None:
+    """Anybody who may write events can warn of a Service."""
+    service = b.service(selector=(("app", "webb"),))
+    look = b.look(b.snapshot([], of=service, strangers=(b.pod(1), b.pod(2))), b.question(causes=True))
+    label = look.service.label
+    stated = [
+        Finding("SV-21", "service", WARN, f"{label} has a warning event", object=label, component="service"),
+        Finding("SV-06", "service", FAIL, "the selector matches 0 pods", object=label, component="selector"),
+    ]
+    found = diagnose(look, [*stated, *(finding for finding in judge(look) if finding.complains)])
+    assert [(cause.component, cause.status) for cause in found] == [("selector", FAIL), ("service", WARN)]
+    assert found[0].consequences
+    assert not found[1].consequences[1:]

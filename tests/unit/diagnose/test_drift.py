@@ -13,6 +13,7 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose.drift import (
+    digest,
     drift,
     recorded,
     state,
@@ -39,8 +40,15 @@ def policy(port: int) -> dict[str, t.Any]:
     return {"kind": "NetworkPolicy", "metadata": {"name": "in", "namespace": "demo"}, "spec": spec}
 
 
+COREFILE = {
+    "kind": "ConfigMap",
+    "metadata": {"name": "coredns", "namespace": "kube-system"},
+    "text": ".:53 {\n    cache 30\n}\n",
+}
+
+
 def good_day() -> Look:
-    facts = Facts({"deployments": (deployment("nginx:1"),), "policies": (policy(80),)})
+    facts = Facts({"deployments": (deployment("nginx:1"),), "policies": (policy(80),), "corefiles": (COREFILE,)})
     return replace(b.look(asked=b.question(causes=True)), facts=facts)
 
 
@@ -62,6 +70,15 @@ def lost_policy(look: Look) -> Look:
     return replace(look, facts=Facts({**look.facts.parts, "policies": ()}))
 
 
+def changed_corefile(look: Look) -> Look:
+    corefile = {**COREFILE, "text": ".:53 {\n    cache 5\n}\n"}
+    return replace(look, facts=Facts({**look.facts.parts, "corefiles": (corefile,)}))
+
+
+def lost_corefile(look: Look) -> Look:
+    return replace(look, facts=Facts({name: known for name, known in look.facts.parts.items() if name != "corefiles"}))
+
+
 def another_selector(look: Look) -> Look:
     return replace(look, after=replace(look.after, service=b.service(selector=(("app", "wep"),))))
 
@@ -75,6 +92,8 @@ def an_endpoint_less(look: Look) -> Look:
     [
         (changed_image, "workloads.Deployment demo/web.images.nginx: was nginx:1, is nginx:2"),
         (changed_policy, "policies.NetworkPolicy demo/in: was "),
+        (changed_corefile, f"dns.configuration.ConfigMap kube-system/coredns: was {digest(COREFILE['text'])}, is "),
+        (lost_corefile, "dns.configuration.ConfigMap kube-system/coredns: was "),
         (lost_policy, "policies.NetworkPolicy demo/in: was "),
         (another_selector, "service.selector: was app, web, is app, wep"),
         (an_endpoint_less, "endpoints: was 10.244.1.5 of web-1, 10.244.2.5 of web-2, is 10.244.1.5 of web-1"),

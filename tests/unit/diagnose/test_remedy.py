@@ -14,7 +14,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.
     POSSIBLE,
     Cause,
 )
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose.fixes import Action, Fix
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose.fix import Action, Fix
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.remedy import KINDS, steps
 from ansible_collections.plumbline.kubernetes.plugins.modules import diagnose, remediate
 from ansible_collections.plumbline.kubernetes.tests.unit.fake_api import FakeApi

@@ -61,6 +61,34 @@ def test_no_file(given: dict[str, t.Any]) -> None:
     assert bundle_mounts([given], "bundle") == []
 
 
+def trusted(path: str, **given: str) -> dict[str, t.Any]:
+    """A projected volume with a ClusterTrustBundle."""
+    return {"projected": {"sources": [{"clusterTrustBundle": {**given, "path": path}}]}}
+
+
+@pytest.mark.parametrize(
+    ("given", "files"),
+    [
+        (pod(trusted("roots.pem", name="bundle")), ["/etc/ca/roots.pem"]),
+        (pod(trusted("roots.pem", name="another")), []),
+        (pod(trusted("roots.pem", signerName="example.com/signer")), []),
+        # A ConfigMap of the same name is another object.
+        (pod(MAP), []),
+        (pod(trusted("roots.pem", name="bundle"), state="waiting"), []),
+    ],
+)
+def test_files_of_a_cluster_trust_bundle(given: dict[str, t.Any], files: list[str]) -> None:
+    found = bundle_mounts([given], cluster_trust_bundle="bundle")
+    assert [item["file"] for item in found] == files
+    assert all(item["follows"] for item in found)
+
+
+def test_both_in_one_volume_are_two_files() -> None:
+    volume = {"projected": {"sources": [MAP, *trusted("wide.crt", name="wide")["projected"]["sources"]]}}
+    files = [item["file"] for item in bundle_mounts([pod(volume)], "bundle", {}, "wide")]
+    assert files == ["/etc/ca/ca.crt", "/etc/ca/wide.crt"]
+
+
 @pytest.mark.parametrize(("unless", "count"), [({}, 1), ({"mark": "new"}, 0), ({"mark": "old"}, 1), ({"x": "new"}, 1)])
 def test_pods_that_are_known_to_be_new_are_left_out(unless: dict[str, str], count: int) -> None:
     marked = pod(MAP, metadata={"annotations": {"mark": "new"}})

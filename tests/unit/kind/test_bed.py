@@ -6,29 +6,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib.util
 import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
-import time
 import typing as t
 from pathlib import Path
 
+import archive
+import balancer
+import images
 import pytest
+from steps import Missing, Step
+from versions import NGINX_TAG, PYTHON_TAG, VERSIONS, node_tag
 
 KIND = Path(__file__).resolve().parents[2] / "kind"
-sys.path.insert(0, str(KIND))
 
-import archive  # noqa: E402
-import balancer  # noqa: E402
-import host  # noqa: E402
-import steps  # noqa: E402
-from steps import Missing, Shell, Step  # noqa: E402
-from versions import VERSIONS  # noqa: E402
+# By its path: the tests of the fault cases have a module of that name too.
+_found = importlib.util.spec_from_file_location("kind_bed", KIND / "bed.py")
+assert _found
+assert _found.loader
+bed = importlib.util.module_from_spec(_found)
+_found.loader.exec_module(bed)
 
 
 @pytest.mark.parametrize(
@@ -78,22 +82,107 @@ def test_manifest_names_our_images_instead_of_those_of_the_registry() -> None:
         balancer.ours(lines[0])
 
 
-def test_client_without_an_engine_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    docker = tmp_path / "docker"  # as that of Docker 26: it knows of itself
-    docker.write_text('#!/bin/sh\n[ "$1" = info ] && echo || exit 1\n')
-    docker.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    assert not host.docker_answers()
+@pytest.mark.parametrize(
+    ("installed", "order"),
+    [(True, ["docker", "rules", "plan", "other steps"]), (False, ["rules", "plan", "other steps and docker"])],
+    ids=["installed", "not installed"],
+)
+def test_first_the_engine_then_whether_all_can_be_done_then_what_takes_long(
+    monkeypatch: pytest.MonkeyPatch, *, installed: bool, order: list[str]
+) -> None:
+    seen: list[str] = []
+
+    def note(plan: t.Sequence[Step], _logs: Path) -> None:
+        words = ["other steps"] * any(step.name != "docker" for step in plan)
+        seen.append(" and ".join(words + ["docker"] * any(step.name == "docker" for step in plan)))
+
+    def look() -> list[Step]:
+        seen.append("plan")
+        return []
+
+    monkeypatch.setattr(bed, "alone", contextlib.nullcontext)
+    monkeypatch.setattr(bed, "has_engine", lambda: installed)
+    monkeypatch.delenv("PLUMBLINE_ISOLATE", raising=False)
+    monkeypatch.setattr(bed, "allow_rules", lambda: seen.append("rules"))
+    monkeypatch.setattr(bed, "run", note)
+    monkeypatch.setattr(bed, "write_variables", lambda: None)
+    monkeypatch.setattr(images, "plan", look)
+    monkeypatch.setattr(images, "are_ready", lambda: True)
+    monkeypatch.setattr(balancer, "plan", list)
+    bed.up()
+    assert seen == order
 
 
-def test_closed_socket_without_rights_names_the_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "SOCKET", tmp_path / "socket")
-    monkeypatch.setattr(host, "ask", lambda *_command: None)
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(os, "access", lambda *_question: False)
-    (tmp_path / "socket").touch()
-    with pytest.raises(Missing, match="add yourself to the group docker"):
-        host.open_socket(Shell(tmp_path / "log"))
+def test_who_goes_without_rules_is_not_asked_for_the_right_to_set_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLUMBLINE_ISOLATE", "no")
+    monkeypatch.setattr(bed, "alone", contextlib.nullcontext)
+    monkeypatch.setattr(bed, "has_engine", lambda: True)
+    monkeypatch.setattr(bed, "run", lambda *_plan: None)
+    monkeypatch.setattr(bed, "write_variables", lambda: None)
+    monkeypatch.setattr(images, "plan", list)
+    monkeypatch.setattr(images, "are_ready", lambda: True)
+    monkeypatch.setattr(balancer, "plan", list)
+    monkeypatch.setattr(bed, "allow_rules", lambda: pytest.fail("asked"))
+    bed.up()
+
+
+@pytest.mark.parametrize(("value", "isolates"), [(None, True), ("no", False), ("yes", True)])
+def test_rules_are_left_out_on_request_alone(
+    monkeypatch: pytest.MonkeyPatch, value: str | None, *, isolates: bool
+) -> None:
+    monkeypatch.delenv("PLUMBLINE_ISOLATE", raising=False)
+    if value is not None:
+        monkeypatch.setenv("PLUMBLINE_ISOLATE", value)
+    assert bed.isolates() is isolates
+
+
+BUILT = {"kind_cluster_node_image": node_tag(), "kind_cluster_images": []}
+PULLED = {"kind_cluster_node_image": VERSIONS["KIND_NODE_IMAGE"], "kind_cluster_images": [NGINX_TAG, PYTHON_TAG]}
+
+
+@pytest.mark.parametrize(
+    ("built", "balancer_built", "expected"),
+    [
+        (True, True, {**BUILT, "kind_cluster_load_balancer_manifest": str(balancer.MANIFEST)}),
+        (True, False, BUILT),
+        (False, False, PULLED),
+    ],
+    ids=["all built", "load balancer pulled", "all pulled"],
+)
+def test_variables_name_the_images_that_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, built: bool, balancer_built: bool, expected: dict[str, t.Any]
+) -> None:
+    monkeypatch.setattr(bed, "INVENTORY", tmp_path / "inventory.yml")
+    monkeypatch.setattr(bed, "has_ipv6", lambda: False)
+    monkeypatch.setattr(images, "is_present", lambda tag: built and tag == node_tag())
+    monkeypatch.setattr(balancer, "is_loaded", lambda: balancer_built)
+    bed.write_variables()
+    variables = json.loads(bed.INVENTORY.read_text())["all"]["hosts"]["localhost"]
+    about_images = ("kind_cluster_node_image", "kind_cluster_images", "kind_cluster_load_balancer_manifest")
+    assert {name: variables[name] for name in about_images if name in variables} == expected
+    assert variables["nginx_image"] == NGINX_TAG
+    assert variables["kind_cluster_isolate"] is bed.isolates()
+    assert variables["machine_has_ipv6"] is False
+
+
+def test_registry_that_broke_off_is_followed_by_a_build(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pulled = Step("images from the registry", images.pull)
+    built = Step("kubernetes", images.build_kubernetes)
+    seen: list[str] = []
+    monkeypatch.setattr(bed, "alone", contextlib.nullcontext)
+    monkeypatch.setattr(bed, "has_engine", lambda: False)
+    monkeypatch.setenv("PLUMBLINE_ISOLATE", "no")
+    monkeypatch.setattr(bed, "run", lambda plan, _logs: seen.append(plan[-1].name))
+    monkeypatch.setattr(bed, "write_variables", lambda: seen.append("variables"))
+    monkeypatch.setattr(images, "plan", lambda: [pulled])
+    monkeypatch.setattr(images, "build_plan", lambda: [built])
+    monkeypatch.setattr(images, "are_ready", lambda: False)
+    monkeypatch.setattr(balancer, "plan", list)
+    bed.up()
+    assert seen == ["images from the registry", "kubernetes", "variables"]
+    assert "The registry broke off" in capsys.readouterr().out
 
 
 def test_archive_holds_a_shared_layer_once_and_tells_its_true_digest(tmp_path: Path) -> None:
@@ -124,49 +213,6 @@ def read(tar: tarfile.TarFile, name: str) -> bytes:
     file = tar.extractfile(name)
     assert file
     return file.read()
-
-
-def test_steps_wait_for_those_before_them(tmp_path: Path) -> None:
-    order: list[str] = []
-
-    def note(name: str) -> t.Callable[[Shell], None]:
-        return lambda _shell: order.append(name)
-
-    steps.run(
-        [
-            Step("last", note("last"), after=("middle", "first")),
-            Step("middle", note("middle"), after=("first", "a step of another plan")),
-            Step("first", note("first")),
-        ],
-        tmp_path,
-    )
-    assert order == ["first", "middle", "last"]
-
-
-def test_a_failed_step_is_one_line_and_ends_the_others(tmp_path: Path) -> None:
-    started = tmp_path / "started"
-
-    def fail(shell: Shell) -> None:
-        while not started.exists():
-            time.sleep(0.01)
-        shell.run("sh", "-c", "echo all is well; echo no space left >&2; exit 3")
-
-    def go_on(shell: Shell) -> None:
-        shell.run("sh", "-c", f"touch {started}; exec sleep 600")
-
-    plan = [Step("compile", fail), Step("download", go_on), Step("never", go_on, after=("compile",))]
-    with pytest.raises(Missing) as caught:
-        steps.run(plan, tmp_path)
-    assert str(caught.value).startswith("compile: sh failed with exit status 3: no space left (all of it: ")
-    assert not (tmp_path / "never.log").exists()
-
-
-def test_a_step_that_is_stopped_starts_nothing_more(tmp_path: Path) -> None:
-    shell = Shell(tmp_path / "log")
-    shell.stop()
-    with pytest.raises(Missing, match="stopped"):
-        shell.run("touch", tmp_path / "made")
-    assert not (tmp_path / "made").exists()
 
 
 @pytest.mark.skipif(not shutil.which("jq"), reason="needs jq, as the wrapper does")

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+
 import pytest
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube import client as client_module
@@ -18,6 +21,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.kinds im
     SERVICE,
 )
 from ansible_collections.plumbline.kubernetes.tests.unit.fake_api import FakeApi, hang, reply, reset, status, text
+from ansible_collections.plumbline.kubernetes.tests.unit.kube import tls_material
 
 WEB = "/api/v1/namespaces/demo/services/web"
 SERVICES = "/api/v1/namespaces/demo/services"
@@ -180,12 +184,69 @@ def test_a_list_whose_continuation_expired_starts_again_in_one_piece(api):
     assert [item["metadata"]["name"] for item in cluster(api).list(SERVICE, "demo").items] == ["only"]
 
 
-def test_credentials_and_impersonation_travel_in_headers(api):
+@pytest.fixture
+def given(monkeypatch):
+    """Options as they are given, or by their variables; nothing else is in the environment."""
+    for name in [name for name in os.environ if name.startswith("K8S_AUTH_")]:
+        monkeypatch.delenv(name)
+
+    def give(way, options):
+        if way == "options":
+            return options
+        for option, value in options.items():
+            text = ",".join(value) if isinstance(value, list) else str(value)
+            monkeypatch.setenv(f"K8S_AUTH_{option.upper()}", text)
+        return {}
+
+    return give
+
+
+WAYS = pytest.mark.parametrize("way", ["options", "variables"])
+
+
+@WAYS
+def test_a_token_and_impersonation_travel_in_headers(api, given, way):
     api.on("GET", WEB, reply({}))
-    cluster(api, impersonate_user="jane", impersonate_groups=["dev", "ops"]).get(SERVICE, "web", "demo")
+    acting = {"impersonate_user": "jane", "impersonate_groups": ["dev", "ops"]}
+    options = given(way, {"host": api.url, "api_key": "sekret-token", **acting})
+    Cluster.connect(options).get(SERVICE, "web", "demo")
     headers = api.requests[0].headers
     assert headers["authorization"] == "Bearer sekret-token"
     assert headers["impersonate-user"] == "jane"
+    assert headers["impersonate-group"] == "dev, ops"
+
+
+@WAYS
+def test_a_user_and_a_password_travel_in_a_header(api, given, way):
+    api.on("GET", WEB, reply({}))
+    options = given(way, {"host": api.url, "username": "joe", "password": "word"})
+    Cluster.connect(options).get(SERVICE, "web", "demo")
+    assert api.requests[0].headers["authorization"] == "Basic am9lOndvcmQ="
+
+
+@WAYS
+def test_a_client_certificate_is_shown_to_a_server_that_is_verified(given, way, tmp_path):
+    files = tls_material.write(tmp_path)
+    pair = {"client_cert": files["client"], "client_key": files["client_key"]}
+    with FakeApi(tls_material.server_context(files)) as api:
+        api.on("GET", WEB, reply({}))
+        options = given(way, {"host": api.url, "ca_cert": files["ca"], **pair})
+        Cluster.connect(options).get(SERVICE, "web", "demo")
+        assert api.requests[0].client == "jane"
+
+
+@WAYS
+def test_a_server_of_another_authority_is_asked_nothing_unless_that_was_wanted(given, way, tmp_path):
+    files = tls_material.write(tmp_path)
+    with FakeApi(tls_material.server_context(files)) as api:
+        api.on("GET", WEB, reply({}))
+        options = given(way, {"host": api.url, "api_key": "sekret-token", "ca_cert": files["other"]})
+        with pytest.raises(errors.ConnectionFailed, match="TLS failed"):
+            Cluster.connect(options).get(SERVICE, "web", "demo")
+        assert api.requests == []
+        options |= given(way, {"validate_certs": False})
+        Cluster.connect(options).get(SERVICE, "web", "demo")
+        assert len(api.requests) == 1
 
 
 def test_a_proxy_is_used_with_its_headers_unless_the_host_is_excepted(api):
@@ -252,3 +313,11 @@ def test_a_dead_kubelet_does_not_hold_up_who_asks_for_a_log(api, monkeypatch):
     with pytest.raises(errors.ConnectionFailed, match=r"get log of Pod demo/web-1: no answer within 0\.2 s"):
         cluster(api).log_tail("demo", "web-1", "nginx", previous=False)
     assert len([sent for sent in api.sent() if path in sent]) == 1
+
+
+def test_who_listens_and_says_nothing_is_told_from_who_does_not_answer(monkeypatch):
+    monkeypatch.setattr(client_module, "CONNECT_TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        link = {"host": f"https://127.0.0.1:{mute.getsockname()[1]}", "api_key": "not-a-real-token"}
+        with pytest.raises(errors.ConnectionFailed, match=r"no TLS handshake within 0\.2 s; is it an API server"):
+            Cluster.connect(link).get(POD, "web-1", "demo")

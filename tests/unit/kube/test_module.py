@@ -93,24 +93,35 @@ def terminal() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("terminal")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_a_task_with_its_cleanup(api: FakeApi, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        *((number, None) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)),
+        # ansible-playbook passes Ctrl-C on to its workers, and terminates at once those that have not ended yet.
+        *((signal.SIGINT, number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)),
+    ],
+)
+def test_a_signal_ends_a_task_with_its_cleanup(
+    api: FakeApi, first: signal.Signals, second: signal.Signals | None
+) -> None:
     tidied = []
 
     def action(_task: Task, _cluster: Cluster) -> dict[str, t.Any]:
         try:
-            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), first)
             signal.pause()
         finally:
-            tidied.append(number)
+            if second:
+                os.kill(os.getpid(), second)
+            tidied.append(second)
         return {}
 
-    before = signal.getsignal(number)
+    before = {number: signal.getsignal(number) for number in (first, second or first)}
     given = dict.fromkeys(Definition({}, action).options) | {"host": api.url, "api_key": TOKEN}
     with pytest.raises(SystemExit) as ended:
         Definition({}, action).result(Task(given))
-    assert (ended.value.code, tidied) == (128 + number, [number])
-    assert signal.getsignal(number) is before
+    assert (ended.value.code, tidied) == (128 + first, [second])
+    assert {number: signal.getsignal(number) for number in before} == before
 
 
 PLAY = [

@@ -6,14 +6,21 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 
 import pytest
+import yaml
+from ansible_collections.kubernetes.core.plugins.module_utils import args_common
 from kubernetes.config import incluster_config
 
+from ansible_collections.plumbline.kubernetes.plugins.doc_fragments import auth
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.connection import connection
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.errors import ConfigError, one_line
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.options import (
-    environment_variable,
+    AUTH_OPTIONS,
+    LIBRARY_NAMES,
+    environment_variables,
     resolve,
     secret_leaves,
 )
@@ -34,21 +41,76 @@ KUBECONFIG = {
 }
 
 
-@pytest.mark.parametrize(
-    ("option", "variable"),
-    [
-        ("kubeconfig", "K8S_AUTH_KUBECONFIG"),
-        ("context", "K8S_AUTH_CONTEXT"),
-        ("api_key", "K8S_AUTH_API_KEY"),
-        ("validate_certs", "K8S_AUTH_VERIFY_SSL"),
-        ("ca_cert", "K8S_AUTH_SSL_CA_CERT"),
-        ("client_cert", "K8S_AUTH_CERT_FILE"),
-        ("client_key", "K8S_AUTH_KEY_FILE"),
-        ("impersonate_groups", "K8S_AUTH_IMPERSONATE_GROUPS"),
-    ],
-)
-def test_environment_variables_are_those_of_kubernetes_core(option, variable):
-    assert environment_variable(option) == variable
+VARIABLES = sorted({f"K8S_AUTH_{name.upper()}" for pair in args_common.AUTH_ARG_MAP.items() for name in pair})
+VARIABLES.remove("K8S_AUTH_PROXY_HEADERS")  # each of its suboptions has one
+VARIABLES += [f"K8S_AUTH_PROXY_HEADERS_{name.upper()}" for name in args_common.AUTH_PROXY_HEADERS_SPEC]
+VARIABLES += ["K8S_AUTH_IMPERSONATE_USER", "K8S_AUTH_IMPERSONATE_GROUPS"]
+
+
+@pytest.fixture
+def theirs(monkeypatch):
+    """What kubernetes.core makes of variables and options; its own code says it."""
+    from ansible_collections.kubernetes.core.plugins.module_utils.k8s import client
+
+    def read(environment, **options):
+        for name in [name for name in os.environ if name.startswith("K8S_AUTH_")]:
+            monkeypatch.delenv(name)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        found = client._create_auth_spec(**options)
+        headers = client._create_headers(**options)
+        return {
+            **{option: found.get(name) for name, option in args_common.AUTH_ARG_MAP.items()},
+            "impersonate_user": headers.get("Impersonate-User"),
+            "impersonate_groups": headers.get("Impersonate-Group"),
+        }
+
+    return read
+
+
+def without_nothing(found):
+    return {option: value for option, value in found.items() if value or value is False}
+
+
+@pytest.mark.parametrize("text", ["false", "No", "0", "off", "yes", "/a/path", "a,,b"])
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_a_variable_means_what_it_means_to_kubernetes_core(theirs, variable, text):
+    environment = {variable: text}
+    found = without_nothing(resolve({}, environment))
+    assert len(found) == 1
+    assert found == without_nothing(theirs(environment))
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_of_two_variables_the_same_one_wins_as_in_kubernetes_core(theirs, empty):
+    both = {f"K8S_AUTH_{option.upper()}": "" if empty else "no" for option in LIBRARY_NAMES}
+    both |= {f"K8S_AUTH_{name.upper()}": "yes" for name in LIBRARY_NAMES.values()}
+    found = without_nothing(resolve({}, both))
+    assert found.keys() == LIBRARY_NAMES.keys()
+    assert found == without_nothing(theirs(both))
+
+
+def test_headers_for_the_proxy_are_those_given_or_those_of_variables(theirs):
+    environment = {"K8S_AUTH_PROXY_HEADERS_BASIC_AUTH": "joe:word"}
+    given = {"proxy_headers": {"user_agent": "me"}}
+    found = resolve(given, environment)["proxy_headers"]
+    assert found == {"user_agent": "me"} == theirs(environment, **given)["proxy_headers"]
+
+
+def test_options_and_their_other_names_are_those_of_kubernetes_core():
+    assert AUTH_OPTIONS.keys() == args_common.AUTH_ARG_SPEC.keys()
+    assert {option: name for name, option in args_common.AUTH_ARG_MAP.items() if name != option} == LIBRARY_NAMES
+    for option, spec in args_common.AUTH_ARG_SPEC.items():
+        assert AUTH_OPTIONS[option].get("aliases") == spec.get("aliases")
+
+
+def test_variables_are_documented_in_the_order_in_which_they_are_read():
+    documented = yaml.safe_load(auth.ModuleDocFragment.DOCUMENTATION)["options"]
+    for option in AUTH_OPTIONS.keys() - {"proxy_headers"}:
+        named = re.findall(r"E\((K8S_AUTH_\w+)\)", " ".join(documented[option]["description"]))
+        assert named == list(environment_variables(option))
+    for name, option in documented["proxy_headers"]["suboptions"].items():
+        assert f"E(K8S_AUTH_PROXY_HEADERS_{name.upper()})" in option["description"][-1]
 
 
 @pytest.mark.parametrize(
@@ -118,18 +180,47 @@ def test_what_cannot_work_is_one_line_naming_the_option(options, words):
         assert word in text
 
 
-def test_in_a_pod_without_a_kubeconfig_the_service_account_is_used(tmp_path, monkeypatch):
+@pytest.fixture
+def pod(tmp_path, monkeypatch):
+    """The environment of a pod that has both a service account and a kubeconfig."""
     (tmp_path / "token").write_text("the-token-of-the-pod")
     (tmp_path / "ca.crt").write_text("ca")
+    (tmp_path / "kubeconfig").write_text(json.dumps(KUBECONFIG))
     monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
     monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
-    environment = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
+    environment = {
+        "KUBERNETES_SERVICE_HOST": "10.96.0.1",
+        "KUBERNETES_SERVICE_PORT": "443",
+        "KUBECONFIG": str(tmp_path / "kubeconfig"),
+    }
     for name, value in {**environment, "HOME": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("KUBECONFIG", raising=False)
-    link = connection(resolve({}, {}), environment)
+    return environment
+
+
+@pytest.mark.parametrize("kubeconfig", [True, False])
+def test_in_a_pod_its_service_account_is_used_before_a_kubeconfig_of_nobody(pod, kubeconfig):
+    """As in kubernetes.core: else two tasks of one play would reach two clusters."""
+    if not kubeconfig:
+        del pod["KUBECONFIG"]
+    link = connection(resolve({}, {}), pod)
     assert link.label == "the pod's service account at https://10.96.0.1:443"
     assert "the-token-of-the-pod" in str(link.configuration.auth_settings())
+
+
+@pytest.mark.parametrize("options", [{"context": "two"}, {"kubeconfig": KUBECONFIG, "context": "two"}])
+def test_in_a_pod_a_kubeconfig_or_context_that_is_given_is_used(pod, options):
+    link = connection(resolve(options, {}), pod)
+    assert link.configuration.host == "https://127.0.0.1:2"
+    assert "the-token-of-the-pod" not in str(link.configuration.auth_settings())
+
+
+def test_a_pod_without_a_token_has_a_kubeconfig_or_is_told_both(pod, tmp_path):
+    (tmp_path / "token").unlink()
+    assert connection(resolve({}, {}), pod).configuration.host == "https://127.0.0.1:1"
+    del pod["KUBECONFIG"]
+    with pytest.raises(ConfigError, match=r"service account: Service token file does not exist\.; kubeconfig: no file"):
+        connection(resolve({}, {}), pod)
 
 
 def test_a_file_that_is_no_kubeconfig(tmp_path):

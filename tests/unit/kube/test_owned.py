@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.kube.owned import (
+    Gone,
     Keyed,
     Whole,
     extract,
@@ -108,6 +109,8 @@ def test_merging_field_sets_loses_nothing():
         ({"a": {"x": 1}}, {"a": {"y": 2}}, {"a": {"x": 1, "y": 2}}),
         ({"a": {"x": 1}}, {"a": Whole(y=2)}, {"a": {"y": 2}}),
         ({"a": {"x": 1}}, {"a": Whole()}, {"a": {}}),
+        ({"a": {"x": 1}, "b": 1}, {"a": Gone()}, {"b": 1}),
+        (None, {"a": Gone()}, {}),
         ({"a": 1}, {"a": None}, {"a": 1}),
         ({"a": [1, 2]}, {"a": [3]}, {"a": [3]}),
         ({"a": "scalar"}, {"a": {"x": 1}}, {"a": {"x": 1}}),

@@ -147,7 +147,12 @@ def no_service(api: FakeApi, others: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("others", "hint"), [(["web-2"], "the namespace has web-2"), ([], "there is no namespace demo")]
+    ("others", "hint"),
+    [
+        (["shop", "web-2"], "nearest: web-2"),
+        (["shop"], "the namespace has shop"),
+        ([], "there is no namespace demo"),
+    ],
 )
 def test_a_missing_service_fails_at_once_and_is_written_to_dest(tmp_path: Path, others: list[str], hint: str) -> None:
     dest = tmp_path / "report.json"

@@ -72,6 +72,18 @@ class Page:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
+    def press(self, key: str, text: str = "", *, shift: bool = False) -> None:
+        """A key goes down and up again, as under a finger: what it does is for the browser to decide."""
+        code = {"Tab": 9, "Enter": 13, " ": 32}.get(key) or ord(key.upper())
+        at = {"key": key, "windowsVirtualKeyCode": code, "modifiers": 8 if shift else 0}
+        self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **at)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **at)
+
+    def type(self, text: str) -> None:
+        """Letters, one after the other."""
+        for letter in text:
+            self.press(letter, letter)
+
     def of(self, *methods: str) -> list[dict[str, t.Any]]:
         """What happened so far, of these kinds."""
         return [event["params"] for event in self.events if event.get("method") in methods]

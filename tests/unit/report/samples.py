@@ -159,5 +159,8 @@ def unready(count: int = 30) -> Document:
     ]
     pods[3] = replace(pods[3], ready=False, unready_reason="CrashLoopBackOff")
     before = snapshot(pods)
-    before = replace(before, endpoints=tuple(replace(e, ready=e.pod != pods[3].name) for e in before.endpoints))
+    well = {one.name: one.ready for one in pods}
+    before = replace(
+        before, endpoints=tuple(replace(e, ready=well[e.pod], serving=well[e.pod]) for e in before.endpoints)
+    )
     return write(look(before, asked=question(), broken=_timed))

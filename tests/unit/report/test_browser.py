@@ -15,6 +15,7 @@ from ansible_collections.plumbline.kubernetes.plugins.module_utils.report.model 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.report.page import page
 from ansible_collections.plumbline.kubernetes.tests.unit.report import browser, samples
 from ansible_collections.plumbline.kubernetes.tests.unit.report.hostile import document
+from ansible_collections.plumbline.kubernetes.tests.unit.report.test_recorded import RECORDED, recorded
 
 # `.ci/run` sets this: there the tests must run.
 REQUIRED = os.environ.get("PLUMBLINE_BROWSER") == "required"
@@ -76,6 +77,120 @@ def test_page_is_silent_and_filters_work(show: Show) -> None:
     assert shown.complaints == []
     assert [url for url in shown.requests if not url.startswith(("file:", "blob:"))] == []
     assert sum(url.startswith("file:") for url in shown.requests) == 1
+
+
+# What has the focus, whether it can be seen, and whether its outline can.
+FOCUS = """(() => {
+  const it = document.activeElement, box = it.getBoundingClientRect(), style = getComputedStyle(it);
+  const label = it.getAttribute('aria-label') || it.getAttribute('aria-labelledby');
+  const name = (it.id || it.value || label || it.textContent).trim();
+  const seen = box.width > 0 && box.top < innerHeight && box.bottom > 0 && box.left >= 0;
+  return {tag: it.tagName, name, seen, outline: style.outlineStyle, width: parseFloat(style.outlineWidth)};
+})()"""
+
+
+def test_everything_is_reached_by_keyboard_and_the_focus_can_be_seen(show: Show) -> None:
+    shown = show(sample("blue", samples.healthy()), sample("green", samples.broken()))
+    found = []
+    for _press in range(100):
+        shown.press("Tab")
+        focus = shown.run(FOCUS)
+        if focus["tag"] == "BODY":
+            break
+        found.append(focus)
+    assert [focus for focus in found if not focus["seen"] or focus["outline"] == "none" or focus["width"] < 2] == []
+    names = [(focus["tag"], focus["name"]) for focus in found]
+    assert names[0] == ("A", "Skip to the result")
+    # In the order of the page: rows of clusters; then of each what unfolds, scrolls and filters; then the data.
+    picture, good = ("DIV", "Picture of the topology, scrolls sideways"), ("INPUT", "pass")
+    expected = [
+        ("A", "blue"),
+        ("A", "green"),
+        picture,
+        good,
+        ("SUMMARY", "As a task"),
+        picture,
+        ("INPUT", "fail"),
+        good,
+    ]
+    assert [name for name in names if name in expected] == expected
+    assert names[-1] == ("BUTTON", "save")
+    everything = "Array.from(document.querySelectorAll('a[href], button, input, summary, [tabindex=\"0\"]'))"
+    reachable = f"{everything}.filter(it => it.checkVisibility()).length"
+    assert len(found) == shown.run(reachable)
+    assert shown.complaints == []
+
+
+def tab_to(shown: browser.Page, name: str) -> None:
+    for _press in range(100):
+        shown.press("Tab")
+        if shown.run(FOCUS)["name"] == name:
+            return
+    raise AssertionError(f"{name} is not reached")
+
+
+def test_filters_work_by_keyboard(show: Show) -> None:
+    shown = show(sample("green", samples.broken()))
+    many = shown.run("document.querySelectorAll('tr.row').length")
+    bad = shown.run("document.querySelectorAll('tr.row[data-status=fail]').length")
+    tab_to(shown, "pass")
+    shown.press(" ", " ")
+    assert shown.run(VISIBLE) == many
+    shown.press("Tab", shift=True)
+    assert shown.run(FOCUS)["name"] == "fail"
+    shown.press(" ", " ")
+    assert shown.run(VISIBLE) == many - bad
+    shown.press("Tab")
+    shown.press("Tab")
+    shown.type("sv-04")
+    assert shown.run(VISIBLE) == 1
+    assert shown.run("document.querySelector('output').textContent") == f"1 of {many} shown"
+    shown.press("Enter", "\r")  # sends no form away
+    assert shown.run(VISIBLE) == 1
+    assert sum(url.startswith("file:") for url in shown.requests) == 1
+    assert shown.complaints == []
+
+
+def test_what_is_folded_opens_and_the_skip_link_leads_by_keyboard(show: Show) -> None:
+    shown = show(sample("green", samples.broken()))
+    shown.press("Tab")
+    shown.press("Enter", "\r")
+    assert shown.run("location.hash") == "#content"
+    tab_to(shown, "As a task")
+    shown.press("Enter", "\r")
+    assert shown.run("document.activeElement.parentElement.open")
+    shown.press(" ", " ")
+    assert not shown.run("document.activeElement.parentElement.open")
+    assert shown.complaints == []
+
+
+# Texts that leave their box, words of lines that lie over a box or each other, and badges that lie over words.
+MISPLACED = """Array.from(document.querySelectorAll('svg.picture')).flatMap(picture => {
+  const all = what => Array.from(picture.querySelectorAll(what));
+  const inside = all('g.box > text').filter(text => {
+    const a = text.getBoundingClientRect(), b = text.parentElement.querySelector('rect').getBoundingClientRect();
+    const mark = text.classList.contains('title') && text.parentElement.querySelector(':scope > g');
+    const end = mark ? mark.getBoundingClientRect().left : b.right;
+    return a.right > end || a.left < b.left || a.bottom > b.bottom + 1;
+  });
+  const texts = all('g.box > text').map(text => text.getBoundingClientRect());
+  const words = all('g.line > text'), boxes = all('g.box:not(.node) > rect').map(rect => rect.getBoundingClientRect());
+  const over = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 2 && b.top < a.bottom - 2;
+  const hidden = [...words, ...all('g.badge > rect')].filter(word => {
+    const a = word.getBoundingClientRect();
+    const others = words.filter(other => other !== word).map(other => other.getBoundingClientRect());
+    const badge = word.tagName === 'rect';
+    return (badge ? texts : boxes).some(b => over(a, b)) || others.some(b => over(a, b));
+  });
+  return [...inside, ...hidden].map(text => `${picture.querySelector('title').textContent}: ${text.textContent}`);
+})"""
+
+
+def test_no_word_of_a_picture_lies_over_another_or_leaves_its_box(show: Show) -> None:
+    made = (samples.healthy, samples.broken, samples.outside, samples.empty, samples.unready)
+    shown = show(*(sample(one.__name__, one()) for one in made), *map(recorded, RECORDED))
+    assert shown.run("document.querySelectorAll('svg.picture').length") > 60
+    assert shown.run(MISPLACED) == []
 
 
 def test_dark_is_dark(show: Show) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import xmlschema
 
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.report import assets, model
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.report.markdown import code, fenced, words
@@ -240,39 +241,36 @@ def test_text_can_be_read_in_both_schemes(scheme: int) -> None:
 
 # ----- JUnit
 
-# Attributes and children of Jenkins' junit-10.xsd, as far as they are used, and which of them must be there.
-SHAPE = {
-    "testsuites": ({"name", "time", "tests", "failures", "errors"}, {"testsuite"}, {"name", "tests"}),
-    "testsuite": (
-        {"name", "tests", "failures", "errors", "skipped", "time", "timestamp"},
-        {"testcase", "system-out"},
-        {"name", "tests", "failures", "errors"},
-    ),
-    "testcase": ({"name", "classname", "time"}, {"failure", "error", "skipped", "system-out"}, {"name", "classname"}),
-    "failure": ({"type", "message"}, set(), {"type"}),
-    "error": ({"type", "message"}, set(), {"type"}),
-    "skipped": ({"message"}, set(), set()),
-    "system-out": (set(), set(), set()),
-}
+JUNIT = xmlschema.XMLSchema(Path(__file__).with_name("junit.xsd"))
 
 
 @every_report
-def test_junit_has_the_shape_that_ci_servers_read(report: Report) -> None:
-    root = ET.fromstring(render(report)["junit"].encode())
-    assert root.tag == "testsuites"
-    for element in root.iter():
-        attributes, children, needed = SHAPE[element.tag]
-        assert needed <= set(element.attrib) <= attributes
-        assert {child.tag for child in element} <= children
-        assert len(list(element)) <= 1 or element.tag in ("testsuites", "testsuite")
-    for suite in root:
-        cases = suite.findall("testcase")
-        assert int(suite.get("tests", "")) == len(cases) > 0
+def test_junit_is_what_ci_servers_read(report: Report) -> None:
+    text = render(report)["junit"]
+    JUNIT.validate(text)
+    for suite in ET.fromstring(text.encode()):
+        assert int(suite.get("tests", "")) == len(suite.findall("testcase"))
         for tag, attribute in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
             assert int(suite.get(attribute, "")) == len(suite.findall(f"testcase/{tag}"))
-        names = [(case.get("classname"), case.get("name")) for case in cases]
-        assert len(names) == len(set(names))
-        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", suite.get("timestamp", "2026-11-23T12:00:00"))
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ('tests="', 'tests="many'),
+        ('timestamp="2026-11-23T12:00:00"', 'timestamp="2026-11-23T12:00:00Z"'),
+        ('time="0"', 'time="-1"'),
+        (' name="EP-11', ' title="EP-11'),
+        ('type="fail"', ""),
+        ("<failure ", "<broken/><failure "),
+        ('name="DN-02"', 'name="DN-01"'),
+    ],
+)
+def test_the_schema_of_junit_says_no_to_what_no_ci_server_reads(good: str, bad: str) -> None:
+    text = render(BROKEN)["junit"]
+    assert JUNIT.is_valid(text)
+    assert good in text
+    assert not JUNIT.is_valid(text.replace(good, bad, 1))
 
 
 def test_a_cluster_without_a_result_is_an_error_for_ci() -> None:

@@ -33,7 +33,7 @@ def seen(found: samples.Document) -> model.Entry:
 def drawn(found: samples.Document) -> Picture:
     entry = seen(found)
     assert entry.topology
-    return picture(entry.topology, entry.verdict)
+    return picture(entry.topology, entry.verdict, entry.causes)
 
 
 def overlap(one: Box, other: Box) -> bool:
@@ -85,6 +85,46 @@ def test_what_is_broken_is_marked_and_said() -> None:
     assert pod.status == "failed"
     assert "node-2 asks the Service: 0 of 2 good, timeout." in shown.description
     assert "Pod web-2 asked directly: refused." in shown.description
+
+
+def test_the_place_of_a_cause_is_marked_and_said() -> None:
+    shown = drawn(samples.broken())
+    badges = {(box.kind, box.title): (box.badge, box.status) for box in shown.boxes if box.badge}
+    assert badges == {("pod", "web-2"): ("root cause", "failed"), ("node", "node-2"): ("further cause", "failed")}
+    assert "The root cause is at pod web-2." in shown.description
+
+
+@pytest.mark.parametrize(
+    ("component", "of", "kind"),
+    [
+        ("selector", "Service demo/web", "service"),
+        ("port/80", "Pod demo/web-2", "service"),
+        ("certificate/https", "Service demo/web", "certificate"),
+        ("dns/servers", "Deployment kube-system/coredns", "dns"),
+        ("resolver/node-2", "Node node-2", "node"),
+        ("nodeport/80", "Service demo/web", "service"),
+        ("policy/deny", "NetworkPolicy demo/deny", ""),
+        ("client", "Service demo/other", ""),
+        ("answer/web-9", "Pod demo/web-9", ""),
+    ],
+)
+def test_a_cause_has_the_place_of_its_component_or_object(component: str, of: str, kind: str) -> None:
+    found = samples.healthy()
+    found["causes"] = [{**samples.broken()["causes"][0], "component": component, "object": of, "status": "warn"}]
+    marked = [(box.kind, box.status) for box in drawn(found).boxes if box.badge]
+    assert marked == ([(kind, "partial")] if kind else [])
+
+
+def test_names_that_are_not_found_are_told_on_the_box_of_dns() -> None:
+    found = samples.healthy()
+    lines = {box.kind: box.lines for box in drawn(found).boxes}
+    assert lines["dns"][-1] == "name web and 3 longer"
+    for edge in found["topology"]["edges"]:
+        if edge["target"] == "web":
+            edge.update(status="failed", classes={"nxdomain": 2})
+    shown = drawn(found)
+    assert next(box for box in shown.boxes if box.kind == "dns").lines[-1] == "web: nxdomain"
+    assert "The name web: nxdomain." in shown.description
 
 
 def test_the_client_outside_is_one_of_them() -> None:

@@ -56,5 +56,5 @@ IDS = frozenset(check for checks in CATALOGUE.values() for check, _title, _right
 
 def judge(look: Look) -> list[Finding]:
     """The findings of all layers that the question asks for."""
-    wanted = (*look.question.layers, *(ALWAYS if look.question.probes else ()))
+    wanted = (*look.question.layers, *(ALWAYS if look.question.probes or look.facts.late else ()))
     return [finding for layer in LAYERS if layer.NAME in wanted for finding in layer.check(look)]

@@ -11,10 +11,10 @@ their network, and policies may keep it out.
 
 from __future__ import annotations
 
-from ...kube.errors import lacks_right
-from ..look import Look
+from ..look import Look, Observation
 from ..plan_api_proxy import API_PROXY
 from ..result import Finding
+from ..scope import Probe
 from .common import Bench, failure
 from .paths import HINTS, called, relevant
 
@@ -33,37 +33,36 @@ def check(look: Look) -> list[Finding]:
         return [_bench.skipped("DP-12", f"there is nothing to ask through the API server: {_why_nothing(look)}")]
     why = look.lost.get(here, "")
     if why:
-        make = _bench.skipped if lacks_right(why) else _bench.undecided
-        return [make("DP-12", f"the API server was not asked: {why}")]
+        return [_bench.unseen("DP-12", f"the API server was not asked: {why}", why=why)]
     pairs = relevant(look, API_PROXY)
     if not pairs:
         return [_bench.undecided("DP-12", "every pod changed while it was asked")]
     if all(set(found.failures) & _LOST for _probe, found in pairs):
         why = "it has no way to them, as on many managed clusters, or a policy keeps it out"
         return [_bench.skipped("DP-12", f"the API server reaches no pod: {why}; ask from pods (probe: true)")]
-    complaints = []
-    for probe, found in pairs:
-        if found.failures and probe.endpoint:
-            who = f"endpoint {probe.endpoint.label}"
-            id_, message = called(
-                "DP-12", f"{who} does not answer the API server at {probe.target}", who, [(probe, found)]
-            )
-            pod = look.after.pod(probe.endpoint.pod_uid)
-            complaints.append(
-                _bench.failed(
-                    id_,
-                    message,
-                    object=pod.label if pod else who,
-                    field=probe.target,
-                    observed=failure(found),
-                    expected="an answer",
-                    cause="; ".join(HINTS[kind] for kind in sorted(found.failures) if kind in HINTS),
-                    evidence={"details": {probe.vantage.label: found.detail}},
-                    subjects=frozenset({look.service.uid, probe.endpoint.pod_uid}),
-                )
-            )
+    complaints = [_complaint(look, probe, found) for probe, found in pairs if found.failures]
     good = sum(found.ok for _probe, found in pairs)
+    if not complaints and not good:
+        said = "; ".join(dict.fromkeys(found.detail for _probe, found in pairs))
+        return [_bench.undecided("DP-12", f"no answer of the API server says anything of a pod: {said}")]
     return _bench.verdict("DP-12", complaints, good, f"the pods answer the API server ({good} address(es))")
+
+
+def _complaint(look: Look, probe: Probe, found: Observation) -> Finding:
+    who = f"endpoint {probe.endpoint.label}" if probe.endpoint else probe.target
+    id_, message = called("DP-12", f"{who} does not answer the API server at {probe.target}", who, [(probe, found)])
+    pod = look.after.pod(probe.endpoint.pod_uid) if probe.endpoint else None
+    return _bench.failed(
+        id_,
+        message,
+        object=pod.label if pod else who,
+        field=probe.target,
+        observed=failure(found),
+        expected="an answer",
+        cause="; ".join(HINTS[kind] for kind in sorted(found.failures) if kind in HINTS),
+        evidence={"details": {probe.vantage.label: found.detail}},
+        subjects=frozenset({look.service.uid, *([probe.endpoint.pod_uid] if probe.endpoint else [])}),
+    )
 
 
 def _why_nothing(look: Look) -> str:

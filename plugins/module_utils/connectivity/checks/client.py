@@ -3,20 +3,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Private to this collection: may change in any release.
-"""Is the clients' own workload set up so that it finds the Service? Judged by its template; values are never read."""
+"""Is the clients' own workload set up so that it finds the Service? Judged by its template, whose values are never
+read, and by what its containers have of the Service's variables.
+"""
 
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 from .. import names
 from ..clients import disguise, template, workload
 from ..facts import Body, sources
 from ..look import Look
 from ..policy import matches
-from ..result import Finding, short
+from ..result import WARN, Finding, short
 from .common import Bench
-from .environment import variables
+from .environment import judge, variables, where
 
 NAME = "client"
 _bench = Bench(NAME)
@@ -29,6 +32,7 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
     ("CL-04", "Proxies in its environment leave the Service out", _READ),
     ("CL-05", "Sidecars of a mesh are on both sides", "list pods"),
     ("CL-06", "Its own variables do not hide those of the Service", _READ),
+    ("CL-08", "Its containers have no variables of an earlier Service", f"{_READ}; list pods; create pods/exec"),
     ("TL-20", "It holds no private key of the Service", f"{_READ}, list pods, get secrets"),
     ("CL-07", "The probe pod can stand for it", f"{_READ}; list services, replicasets, statefulsets, daemonsets"),
 )
@@ -59,16 +63,17 @@ def check(look: Look) -> list[Finding]:
             component="client",
         )
         return [missing]
-    judge = _Judge(look, label, *template(body))
+    judged = _Judge(look, label, *template(body))
     return [
         _bench.passed("CL-01", f"{label} exists"),
-        *judge.resolver(),
-        *judge.hosts(),
-        *judge.proxies(),
-        *judge.mesh(),
-        *judge.variables(),
-        *judge.secrets(),
-        *judge.probe(),
+        *judged.resolver(),
+        *judged.hosts(),
+        *judged.proxies(),
+        *judged.mesh(),
+        *judged.variables(),
+        *judged.running(),
+        *judged.secrets(),
+        *judged.probe(),
     ]
 
 
@@ -258,6 +263,25 @@ class _Judge:
             f" the kubelet would set for {self.look.service.label}"
         )
         return [_bench.skipped("CL-06", message, object=self.label)]
+
+    def running(self) -> list[Finding]:
+        """CL-08: what the kubelet gave the containers; to have nothing of a younger Service harms no client of DNS."""
+        service, found = self.look.service, []
+        for reading in self.look.clients:
+            if reading.verdict != "read":
+                make = _bench.skipped if reading.verdict == "skipped" else _bench.undecided
+                message = f"the variables in {where(reading)} were not read: {reading.detail}"
+                found.append(make("CL-08", message, object=where(reading)))
+                continue
+            for finding in judge(service, reading):
+                mine = replace(finding, id="CL-08", layer=NAME)
+                if finding.id == "EV-02":
+                    found.append(replace(mine, status=WARN, component="client"))
+                else:
+                    found.append(_bench.skipped("CL-08", f"{mine.message}: {mine.cause}", object=mine.object))
+        if found or not self.look.clients:
+            return found
+        return [_bench.passed("CL-08", f"the variables in the containers of {self.label} equal {service.label}")]
 
     def secrets(self) -> list[Finding]:
         """TL-20: a client verifies by the CA certificate alone; who has the key can pose as the Service."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
+from ...kube.errors import lacks_right
 from ..intent import matches
 from ..look import Look, Observation
 from ..probe import RUN_LABEL
@@ -62,6 +63,10 @@ class Bench:
     def undecided(self, check: str, message: str, **more: t.Any) -> Finding:
         """Looked at without a conclusion."""
         return Finding(check, self.layer, INCONCLUSIVE, message, **more)
+
+    def unseen(self, check: str, message: str, *, why: str, **more: t.Any) -> Finding:
+        """Not seen: skipped for want of a right, which `why` then names, else without a conclusion."""
+        return (self.skipped if lacks_right(why) else self.undecided)(check, message, **more)
 
     def verdict(self, check: str, complaints: t.Sequence[Finding], good: int, message: str) -> list[Finding]:
         """The complaints, or that there are none.

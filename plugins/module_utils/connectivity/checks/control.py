@@ -17,12 +17,27 @@ _bench = Bench(NAME)
 
 CHECKS: tuple[tuple[str, str, str], ...] = (
     ("PR-01", "The probe pods ran and work", "create jobs (probe)"),
+    ("PR-02", "There was time to read everything", ""),
     ("IN-08", "No client is cut off from all cluster IPs", "create jobs (probe)"),
 )
 
 
 def check(look: Look) -> list[Finding]:
-    """PR-01 every client ran and works; IN-08 no client is cut off from all cluster IPs."""
+    """PR-01 every client ran and works; PR-02 what it rests on was read; IN-08 no client is cut off altogether."""
+    return [*late(look), *_asking(look)]
+
+
+def late(look: Look) -> list[Finding]:
+    """PR-02: what was not read in time is not judged, which must not look like a pass."""
+    left = look.facts.late
+    if not left:
+        return []
+    message = f"{len(left)} part(s) of the surroundings were not read in time, so what rests on them is not judged"
+    within = f"all of it within {look.question.timeout:g} s"
+    return [_bench.undecided("PR-02", message, observed=f"not read: {short(left)}", expected=within)]
+
+
+def _asking(look: Look) -> list[Finding]:
     if look.denied:
         return [_bench.skipped("PR-01", f"no client could be started: {look.denied}")]
     if look.question.probes and not look.plan.vantages:
@@ -42,9 +57,10 @@ def _clients(look: Look) -> list[Finding]:
             continue
         why = look.lost.get(vantage, "") or (f"{failure(found)}: {found.detail}" if found else "it delivered nothing")
         complaints.append(
-            _bench.undecided(
+            _bench.unseen(
                 "PR-01",
                 f"the client on {vantage.label} does not work, so nothing is judged from there",
+                why=why,
                 object=f"Node {vantage.node}",
                 observed=why,
                 expected="a probe pod that runs and reaches itself",

@@ -47,8 +47,10 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
     ("EP-01", "There is an EndpointSlice", "list endpointslices"),
     ("EP-02", "The ready endpoints are the ready pods", "list pods, endpointslices"),
     ("EP-03", "There are ready endpoints, as many as expected", "list pods, endpointslices"),
+    ("EP-04", "The endpoints' conditions are those of their pods", "list pods, endpointslices"),
     ("EP-05", "The ports of the endpoints are the target ports", "list pods, endpointslices"),
     ("EP-06", "The endpoints refer to living pods", "list pods, endpointslices"),
+    ("EP-08", "No endpoint is there twice, or of a family that the Service has not", "list endpointslices"),
     ("WL-11", "The ready endpoints are spread over nodes", "list endpointslices"),
     ("EP-11", "Every endpoint answers at its own address", "create jobs (probe)"),
     ("DP-07", "A pod reaches itself by the address of its Service", "create pods/exec"),
@@ -77,7 +79,8 @@ def check(look: Look) -> list[Finding]:
         found.append(_bench.skipped("EP-02", snapshot.why_missing("pods")))
     else:
         found += _selected(look) + _owner(look) + _named_ports(service, snapshot) + _exact(service, snapshot)
-        found += _ports(service, snapshot) + _live_targets(snapshot) + _stuck_pods(look)
+        found += _conditions(service, snapshot) + _ports(service, snapshot) + _live_targets(snapshot)
+        found += _single(service, snapshot) + _stuck_pods(look)
     return found + _some_ready(look) + _spread(look) + _probed(look)
 
 
@@ -252,6 +255,71 @@ def _why_foreign(endpoint: Endpoint, snapshot: Snapshot) -> str:
     if pod.terminating:
         return "its pod is being deleted"
     return f"its pod is not ready ({pod.unready_reason})" if not pod.ready else "its pod has another address"
+
+
+def _conditions(service: Service, snapshot: Snapshot) -> list[Finding]:
+    """EP-04: `serving` and `terminating`, by which proxies choose where nothing else is left; `ready` is EP-02's."""
+    complaints, good = [], 0
+    for endpoint in snapshot.endpoints:
+        pod = snapshot.pod(endpoint.pod_uid)
+        if pod is None or endpoint.managed_by != SLICE_CONTROLLER or endpoint.ready != is_ready_endpoint(pod, service):
+            continue
+        # As `podToEndpoint` of k8s.io/endpointslice/utils.go.
+        observed = {"serving": endpoint.serving, "terminating": endpoint.terminating}
+        expected = {"serving": pod.ready, "terminating": pod.terminating}
+        if observed == expected:
+            good += 1
+            continue
+        complaints.append(
+            _bench.warned(
+                "EP-04",
+                f"endpoint {endpoint.label} of {service.label} has other conditions than its pod",
+                object=pod.label,
+                field="conditions",
+                observed=observed,
+                expected=expected,
+                cause=f"EndpointSlice {endpoint.slice} is out of date",
+                subjects=_subjects(service, pod) | {ENDPOINTS},
+            )
+        )
+    return _bench.verdict("EP-04", complaints, good, "the endpoints' conditions are those of their pods")
+
+
+def _single(service: Service, snapshot: Snapshot) -> list[Finding]:
+    """EP-08: the controller moves endpoints between slices, and may show one in both, but not for long."""
+    ours = [endpoint for endpoint in snapshot.endpoints if endpoint.managed_by == SLICE_CONTROLLER]
+    places: dict[tuple[str, tuple[tuple[str, str, int], ...]], list[Endpoint]] = {}
+    for endpoint in ours:
+        places.setdefault((endpoint.address, endpoint.ports), []).append(endpoint)
+    twice = [found for found in places.values() if len({endpoint.slice for endpoint in found}) > 1]
+    foreign = [endpoint for endpoint in ours if endpoint.family not in service.families]
+    complaints = [
+        _bench.warned(
+            "EP-08",
+            f"endpoint {found[0].label} of {service.label} is in {len(found)} EndpointSlices",
+            object=service.label,
+            field=found[0].address,
+            observed=sorted(endpoint.slice for endpoint in found),
+            expected="one EndpointSlice",
+            cause="clients that do not sort it out send it more than its share",
+            subjects=_subjects(service) | {ENDPOINTS},
+        )
+        for found in twice
+    ]
+    complaints += [
+        _bench.warned(
+            "EP-08",
+            f"endpoint {endpoint.label} of {service.label} is of {endpoint.family}, which the Service has not",
+            object=service.label,
+            field=endpoint.address,
+            observed=endpoint.family,
+            expected=list(service.families),
+            cause=f"EndpointSlice {endpoint.slice} is left over from other ipFamilies",
+            subjects=_subjects(service) | {ENDPOINTS},
+        )
+        for endpoint in foreign
+    ]
+    return _bench.verdict("EP-08", complaints, len(ours), "each endpoint is in one EndpointSlice, of the right family")
 
 
 def _ports(service: Service, snapshot: Snapshot) -> list[Finding]:

@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from ..look import EnvironmentReading, Look
 from ..result import Finding, short
 from ..snapshot import Container, Pod, Service, Snapshot, host_port
+from ..snapshot import service as parse_service
 from .common import Bench, why_unprobed
 
 NAME = "environment"
@@ -28,12 +29,16 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
     ("EV-02", "The variables say what the Service says now", "create pods/exec"),
     ("EV-04", "No container is older than the Service", "create pods/exec"),
     ("EV-05", "Variables are switched on", "list pods"),
+    ("EV-06", "No container sets a variable of the Service itself", "list pods"),
+    ("EV-07", "The variables of all Services leave room for others", "list services"),
 )
 
 # The kubelet may learn of a Service a moment after it exists, and both clocks show whole seconds.
 _LAG = timedelta(seconds=5)
 _SAFE_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 _MOST_CONTAINERS_PER_POD = 5
+# What execve takes of arguments and variables at a stack of 8 MiB (man 2 execve); each of them has a pointer, `=`, NUL.
+_ROOM, _OVERHEAD = 2 * 1024 * 1024, 10
 
 # Prints NAME=value for those of its arguments that are set. Values leave the container only if they look like those
 # of a Service (addresses, numbers, protocols); of anything else only that it is set: an application may keep a secret
@@ -121,7 +126,7 @@ def check(look: Look) -> list[Finding]:
         return [_bench.skipped("EV-01", why)]
     if not look.question.ask:
         return [_bench.skipped("EV-01", f"no container was looked into: {why_unprobed(look)}")]
-    found = _by_design(look.after)
+    found = _by_design(look.after) + _clashes(service, look.after) + _size(look)
     looked = [reading for reading in look.environment if reading.pod.uid not in look.touched]
     found += _unread(looked)
     complaints = [finding for reading in looked if reading.verdict == "read" for finding in judge(service, reading)]
@@ -164,6 +169,37 @@ def _by_design(snapshot: Snapshot) -> list[Finding]:
         return []
     names = short([pod.name for pod in off], 3)
     return [_bench.skipped("EV-05", f"enableServiceLinks is false on {names}: no variables there, by design")]
+
+
+def _clashes(service: Service, snapshot: Snapshot) -> list[Finding]:
+    """EV-06: for information; what a container's own spec says wins, and may be meant so."""
+    wanted = variables(service).keys()
+    pods = [pod for pod in snapshot.pods if pod.service_links and not pod.finished]
+    own = {(c.name, name) for pod in pods for c in (*pod.containers, *pod.sidecars) for name in c.env & wanted}
+    if not own:
+        return []
+    containers, names = sorted({name for name, _variable in own}), sorted({variable for _name, variable in own})
+    return [
+        _bench.skipped(
+            "EV-06",
+            f"container {short(containers)} sets {short(names)} itself, which hides what the kubelet would set for "
+            f"{service.label}",
+        )
+    ]
+
+
+def _size(look: Look) -> list[Finding]:
+    """EV-07: for information; containers that are started do not notice, the next ones do not start."""
+    links = any(pod.service_links for pod in look.after.pods)
+    known = [parse_service(body) for body in look.facts.all("services")] if links else []
+    size = sum(len(name) + len(value) + _OVERHEAD for one in known for name, value in variables(one).items())
+    if size <= _ROOM / 2:
+        return []
+    message = (
+        f"the variables of the namespace's {len(known)} Service(s) take {size // 1024} KiB of the {_ROOM // 1024} KiB "
+        "that the kernel takes at the usual stack: set enableServiceLinks: false"
+    )
+    return [_bench.skipped("EV-07", message)]
 
 
 def judge(service: Service, reading: EnvironmentReading) -> list[Finding]:

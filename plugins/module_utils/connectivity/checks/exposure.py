@@ -16,13 +16,18 @@ from ..look import ENDPOINTS, Look
 from ..plan_outside import EXPOSED
 from ..reach import reachable
 from ..result import Finding, short
-from ..snapshot import when
+from ..snapshot import Service, family_of, when
 from .common import Bench, nodes
 
 CHECKS: tuple[tuple[str, str, str], ...] = (
     ("SV-17", "Which nodes answer under externalTrafficPolicy Local", "list nodes"),
     ("NP-01", "Every port has its NodePort", "get services"),
     ("LB-01", "The load balancer has an address", "list services"),
+    (
+        "LB-02",
+        "What clients get of the load balancer: addresses or a name, and whether it is passed by",
+        "list services",
+    ),
     ("LB-05", "Whom the load balancer lets in", "list services"),
     ("LB-06", "Somebody serves the load balancer class", "list services"),
 )
@@ -165,7 +170,8 @@ def _load_balancer(bench: Bench, look: Look) -> list[Finding]:
         return [bench.skipped("LB-01", look.facts.why_missing("services") or f"{service.label} is new")]
     found = _source_ranges(bench, body)
     if service.ingress:
-        return [*found, bench.passed("LB-01", f"the load balancer has the address {short(service.ingress)}")]
+        passed = bench.passed("LB-01", f"the load balancer has the address {short(service.ingress)}")
+        return [*found, passed, *_kinds(bench, service, body)]
     if service.created is not None and look.now - service.created < _PATIENCE:
         return [*found, bench.skipped("LB-01", f"{service.label} is new, and its load balancer has no address yet")]
     events = current_events(look, timedelta(days=1))
@@ -185,6 +191,35 @@ def _load_balancer(bench: Bench, look: Look) -> list[Finding]:
         )
     )
     return found
+
+
+def _kinds(bench: Bench, service: Service, body: Body) -> list[Finding]:
+    """LB-02: an address of a family that the Service has; what names and the mode Proxy mean is advice."""
+    entries = (((body.get("status") or {}).get("loadBalancer") or {}).get("ingress")) or []
+    strange = [str(e["ip"]) for e in entries if e.get("ip") and family_of(str(e["ip"])) not in service.families]
+    if strange:
+        return [
+            bench.warned(
+                "LB-02",
+                f"the load balancer of {service.label} has the address {short(strange)}, of a family that the Service "
+                "has not",
+                object=service.label,
+                field="status.loadBalancer.ingress",
+                observed=strange,
+                expected=list(service.families),
+                cause="the service proxies lead nobody from there to the pods, unless the load balancer translates it",
+                subjects=frozenset({service.uid}),
+                component="loadbalancer",
+            )
+        ]
+    names = [str(e["hostname"]) for e in entries if e.get("hostname")]
+    if names:
+        message = f"the load balancer has the name {short(names)}: clients need a DNS that knows it, and a certificate"
+        return [bench.skipped("LB-02", f"{message} must be for what they call it")]
+    if any(e.get("ipMode") == "Proxy" for e in entries):
+        message = "ipMode is Proxy: clients in the cluster, too, go through the load balancer, and it through the nodes"
+        return [bench.skipped("LB-02", message)]
+    return [bench.passed("LB-02", f"the load balancer's addresses are of {short(service.families)}, ipMode VIP")]
 
 
 def _cause(look: Look, body: Body, events: t.Mapping[str, Body]) -> str:

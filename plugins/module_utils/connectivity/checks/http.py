@@ -34,10 +34,12 @@ CHECKS: tuple[tuple[str, str, str], ...] = (
 TLS_CHECKS: tuple[tuple[str, str, str], ...] = (
     ("TL-01", "The Secret of the certificate exists", "get secrets"),
     ("TL-03", "What is served or stored is a certificate", "create jobs (probe)"),
+    ("TL-04", "The private key of the Secret is that of its certificate", "get secrets"),
     ("TL-05", "The certificate is valid now", "create jobs (probe)"),
     ("TL-06", "The certificate does not expire soon", "create jobs (probe)"),
     ("TL-07", "The certificate is for the name that clients use", "create jobs (probe)"),
     ("TL-08", "The certificate has a subjectAltName", "create jobs (probe)"),
+    ("TL-09", "Key and signature of the certificate are strong enough", "create jobs (probe)"),
     ("TL-10", "The certificate leads to a CA that clients trust", "create jobs (probe)"),
     ("TL-11", "The handshake succeeds with name and chain verified", "create jobs (probe)"),
     ("TL-13", "What is served is what the Secret holds", "get secrets, create jobs (probe)"),

@@ -16,6 +16,7 @@ from ..look import ENDPOINTS, Look, Observation
 from ..plan_outside import EXPOSED, HEALTH, LOAD_BALANCER, NODE_PORT, SILENT
 from ..result import FAIL, Finding, short
 from ..scope import Probe
+from ..snapshot import ServicePort
 from .backends import Identities, reaches_all
 from .common import Bench, nodes
 from .paths import answers
@@ -142,7 +143,10 @@ def _load_balancer(look: Look) -> list[Finding]:
 
 def _secure(look: Look) -> list[Finding]:
     """NP-05: what clients refuse inside, too, is for the layer http to say."""
-    inside = {code for purpose in ("direct", "cluster_ip", "node_port") for _p, code, _t in _codes(look, purpose)}
+    inside: dict[ServicePort | None, set[int]] = {}
+    for purpose in ("direct", "cluster_ip", "name", "node_port"):
+        for probe, code, _text in _codes(look, purpose):
+            inside.setdefault(probe.port, set()).add(code)
     seen = [*_codes(look, NODE_PORT), *_codes(look, LOAD_BALANCER)]
     if seen and all(code < 0 for _probe, code, _text in seen):
         return [_bench.skipped("NP-05", "whether clients can trust the certificate is not known: no bundle given")]
@@ -159,7 +163,7 @@ def _secure(look: Look) -> list[Finding]:
             component="outside",
         )
         for probe, code, text in seen
-        if code > 0 and inside and code not in inside
+        if code > 0 and probe.port in inside and code not in inside[probe.port]
     }
     good = sum(code == 0 for _probe, code, _text in seen)
     return _bench.verdict("NP-05", list(complaints.values()), good, "HTTPS is verified from outside, too")

@@ -14,12 +14,14 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ..clients import DNS, PODS, Way, client, end, prober, ways
+from ..clients import DNS, PODS, Way, behind, client, end, prober, ways
 from ..facts import Body
+from ..intent import meant
 from ..look import Look, Observation
 from ..policy import EGRESS, INGRESS, NAMESPACE_NAME, Denial, End, Verdict, matches, selects, spell
 from ..result import Finding, short
 from ..scope import Probe, stranger_label
+from ..snapshot import Pod, Service
 from . import refused
 from .common import Bench
 
@@ -57,35 +59,38 @@ def check(look: Look) -> list[Finding]:
     missing = [why for part in ("policies", "pods") if (why := facts.why_missing(part))]
     if missing:
         return [_bench.skipped("PO-03", f"policies were not judged: {short(missing)}"), *_others(look)]
+    wanted = meant(look)
     seen = _Enforced(look)
     others = _others(look)
-    kept = refused.check(_bench, look, ignored=seen.ignored, others=bool(others))
-    found = [*seen.findings(), *_selecting(look), *_idle(look), *kept, *others]
+    kept = refused.check(_bench, look, wanted, ignored=seen.ignored, others=bool(others))
+    found = [*seen.findings(), *_selecting(look, wanted), *_idle(look), *kept, *others]
     source = client(look.question, facts)
     if source is None:
         why = f"{look.question.workload} is not there, or uses the network of its node, to which they do not apply"
         return [_bench.skipped("PO-03", f"policies were not judged: {why}"), *found]
-    return [*_ways(look, source, seen.ignored), *found]
+    return [*_ways(look, wanted, source, seen), *found]
 
 
 # ----- what is there
 
 
-def _selecting(look: Look) -> list[Finding]:
+def _selecting(look: Look, wanted: Service) -> list[Finding]:
     """PO-01: for information."""
-    names = [_name(policy) for policy in _isolating(look)]
+    pods = behind(wanted, look.facts.all("pods"))
+    if not pods:
+        return [_bench.skipped("PO-01", f"no pod of {wanted.label} is there for policies to select")]
+    names = [_name(policy) for policy in _isolating(look, pods)]
     if not names:
         return [_bench.passed("PO-01", f"no NetworkPolicy selects the pods of {look.service.label}")]
     return [_bench.passed("PO-01", f"the pods of {look.service.label} are selected by {short(names)} (ingress)")]
 
 
-def _isolating(look: Look) -> list[Body]:
-    """The policies that select a pod of the Service, for what comes in."""
-    pods = [pod for pod in look.after.pods if not pod.finished]
+def _isolating(look: Look, pods: t.Sequence[Pod]) -> list[Body]:
+    """The policies that select one of the pods, for what comes in."""
     return [
         policy
         for policy in look.facts.all("policies")
-        if any(selects(policy, INGRESS, pod.namespace, dict(pod.labels)) for pod in pods)
+        if any(selects(policy, INGRESS, one.namespace, dict(one.labels)) for one in pods)
     ]
 
 
@@ -116,23 +121,25 @@ def _others(look: Look) -> list[Finding]:
 # ----- the client's ways
 
 
-def _ways(look: Look, source: End, ignored: bool) -> list[Finding]:
+def _ways(look: Look, wanted: Service, source: End, seen: _Enforced) -> list[Finding]:
     """PO-02 and PO-03."""
-    found = ways(look.question, look.facts, look.service, source)
+    found = ways(look.question, look.facts, wanted, source)
     complaints: dict[tuple[str, str, str], Finding] = {}
     for to in (PODS, DNS):
         for direction in (EGRESS, INGRESS):
             for denied in _denied([way for way in found if way.to == to], direction):
-                finding = _Denied(look, source, direction, denied).finding(ignored)
+                finding = _Denied(look, wanted, source, direction, denied, bool(seen.seen)).finding(seen.ignored)
                 complaints.setdefault(finding.key, finding)
     good = [
         _bench.passed(check, f"policies let {source.label} {word}")
         for check, word, direction in (("PO-02", "out", EGRESS), ("PO-03", "in", INGRESS))
-        if found and all(_side(way, direction).allowed for way in found)
+        if all(_side(way, direction).allowed for way in found)
     ]
     why = look.facts.why_missing("client_policies")
     if why:
         good = [_bench.skipped("PO-02", f"what leaves the client was not judged: {why}"), *good[1:]]
+    if not any(way.to == PODS for way in found):
+        good = [_bench.skipped("PO-03", f"there is no pod of {wanted.label} that policies could keep clients from")]
     return [*good, *complaints.values(), *_unknown(look, found)]
 
 
@@ -166,8 +173,11 @@ def _unknown(look: Look, found: t.Sequence[Way]) -> list[Finding]:
 class _Denied:
     """Ways that one policy is the nearest to allow, and does not."""
 
-    def __init__(self, look: Look, source: End, direction: str, denied: t.Sequence[Way]) -> None:
+    def __init__(
+        self, look: Look, wanted: Service, source: End, direction: str, denied: t.Sequence[Way], tried: bool
+    ) -> None:
         self.look, self.source, self.direction, self.denied = look, source, direction, denied
+        self.wanted, self.tried = wanted, tried
         self.verdict = _side(denied[0], direction)
         self.nearest: Denial = self.verdict.denials[0]
         self.protocols = sorted({f"{way.number}/{way.protocol}" for way in denied})
@@ -230,14 +240,14 @@ class _Denied:
         hint = "; policies see the port of the pods, not that of the Service" if mixed else ""
         asked = self.look.question
         probe = "" if asked.workload or asked.client.labels else f"; {_PROBE}"
-        tried = "" if asked.probes else "; it was not tried whether the network enforces it"
+        tried = "" if self.tried else "; it was not tried whether the network enforces it"
         return f"policies add up, so a further one may allow it{hint}{more}{probe}{tried}"
 
     def _manifest(self) -> Body:
         """A policy of its own that allows just this: rules of policies add up."""
         service, space = self.look.service, self.denied[0].pod.namespace
         servers = {"k8s-app": dict(self.denied[0].pod.labels).get("k8s-app", "kube-dns")}
-        pods = servers if self.dns else dict(service.selector)
+        pods = servers if self.dns else dict(self.wanted.selector)
         outward = self.direction == EGRESS
         peer = _peer(space, pods) if outward else _peer(self.source.namespace, self._client_labels())
         ports = [{"protocol": p, "port": n} for n, p in sorted({(way.number, way.protocol) for way in self.denied})]

@@ -17,6 +17,7 @@ from ..clients import PODS, Way, end, ways
 from ..look import Look, Observation
 from ..result import Finding, short
 from ..scope import Probe, Stranger, stranger_label
+from ..snapshot import Service
 from .common import Bench, failure
 
 # What only a connection that got through ends with, and what one that did not.
@@ -24,10 +25,11 @@ _THROUGH = frozenset({"protocol", "scheme", "limit"})
 _OUTSIDE = frozenset({"refused", "timeout", "unreachable"})
 
 
-def check(bench: Bench, look: Look, *, ignored: bool, others: bool) -> list[Finding]:
+def check(bench: Bench, look: Look, wanted: Service, *, ignored: bool, others: bool) -> list[Finding]:
     """PO-06.
 
     Args:
+        wanted: the Service with the selector that was meant.
         ignored: whether this network is known not to enforce policies.
         others: whether the cluster may have policies of other kinds, which are not evaluated.
     """
@@ -35,7 +37,7 @@ def check(bench: Bench, look: Look, *, ignored: bool, others: bool) -> list[Find
     found: list[Finding] = []
     for who, (namespace, labels) in clients.items():
         source = end(who, namespace, labels, look.facts)
-        mine = [way for way in ways(look.question, look.facts, look.service, source) if way.to == PODS]
+        mine = [way for way in ways(look.question, look.facts, wanted, source) if way.to == PODS]
         found += _Judged(bench, look, who, mine, ignored=ignored, others=others).findings()
     return found
 

@@ -194,6 +194,7 @@ def refusal(text: str) -> str:
 
 
 _REFUSALS = (
+    (r"ValidatingAdmissionPolicy", "a policy of the cluster refuses it: correct the template as its message says"),
     (r"exceeded quota", "a ResourceQuota of the namespace is used up: raise it, or free something"),
     (r"failed quota", "a ResourceQuota wants each container to say its requests and limits"),
     (r"violates PodSecurity", "the namespace enforces Pod Security: correct the securityContext, or lower the level"),

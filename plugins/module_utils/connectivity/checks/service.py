@@ -12,12 +12,13 @@ By the API alone. What the EndpointSlices make of it is for :mod:`.endpoints`, w
 from __future__ import annotations
 
 import itertools
+import json
 import typing as t
 from datetime import timedelta
 
 from .. import nearest
 from ..facts import Body
-from ..intent import WORKLOADS, intended, label, matches, template_labels
+from ..intent import WORKLOADS, intended, label, matches, miss, template_labels
 from ..look import Look
 from ..ports import tcp_ports
 from ..question import NODE
@@ -56,8 +57,14 @@ _HIDING = (PROXY_NAME, "service.kubernetes.io/headless")
 # A pod that was just started is published for a moment in every roll-out.
 _UNREADY = timedelta(seconds=30)
 _EVENT_AGE = timedelta(minutes=5)
-# The endpoint controllers report lost races with these, and try again.
-_TRANSIENT = ("FailedToUpdateEndpoint", "FailedToUpdateEndpointSlices", "FailedToCreateEndpoint")
+# The endpoint controllers report lost races with these, and try again. So does the API server of the address of a new
+# Service, when it hears of the Service before it hears of its IPAddress (repairip.go, "is not allocated; repairing").
+_TRANSIENT = (
+    "FailedToUpdateEndpoint",
+    "FailedToUpdateEndpointSlices",
+    "FailedToCreateEndpoint",
+    "ClusterIPNotAllocated",
+)
 _CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 
 
@@ -135,9 +142,26 @@ def _lacks_port(look: Look, wanted: str) -> Finding:
         "expected": wanted,
         "cause": f"let the clients use {near.label}, or add port {wanted} to spec.ports" if near else "add it",
         "component": f"client/{wanted}",
+        "evidence": _added(service, wanted, near),
     }
     message = f"clients use port {wanted}, and {service.label} has {short(has)}{hint}"
     return _accuse(look, "SV-07", message, f"spec.ports[{wanted}]", **details)
+
+
+def _added(service: Service, wanted: str, near: ServicePort | None) -> dict[str, t.Any]:
+    """The line that adds a port beside the nearest one, which leads to the same pods."""
+    if near is None or not wanted.isdigit():
+        return {}
+    port = {
+        "name": f"port-{wanted}",
+        "port": int(wanted),
+        "protocol": near.protocol,
+        "targetPort": near.target_port,
+    }
+    # Several ports must have names; the API server refuses a nameless one beside another.
+    named = [{"name": f"port-{p.port}", "port": p.port, "protocol": p.protocol} for p in service.ports if not p.name]
+    patch = json.dumps({"spec": {"ports": [*named, port]}}, separators=(",", ":"))
+    return {"fix": f"kubectl patch service {service.name} -n {service.namespace} -p '{patch}'"}
 
 
 def _nearest_port(wanted: str, ports: t.Sequence[ServicePort]) -> tuple[ServicePort | None, str]:
@@ -338,10 +362,7 @@ def _selects_nothing(look: Look) -> list[Finding]:
     if right or look.after.pods:
         who = short(right or [one.name for one in look.after.pods])
         return [_bench.passed("SV-06", f"the selector fits {who}, which has no running pod now")]
-    pods = [(one.name, dict(one.labels)) for one in look.after.strangers if not one.finished and not one.terminating]
-    near = nearest.miss(service.selector, pods)
-    if near is None:
-        near = nearest.miss(service.selector, [(label(body), template_labels(body)) for body in _workloads(look)])
+    near = miss(look)
     text = ",".join(f"{key}={value}" for key, value in service.selector)
     return [
         _bench.failed(

@@ -28,8 +28,8 @@ from ...pki.certificates import (
     stamp,
 )
 from ...pki.errors import PkiError
-from ..acceptance import CLIENTS, is_server, refusals
-from ..look import Look, Mounted, Observation
+from ..acceptance import CLIENTS, is_server, refusals, weaknesses
+from ..look import FITS, Look, Mounted, Observation
 from ..result import Finding, short
 from ..scope import Probe
 from ..snapshot import POD_TEMPLATE_HASH, Pod, family_of
@@ -41,7 +41,11 @@ _VERSIONS = ("SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 _TIME = (9, 10)
 _TRUST = (2, 7, 18, 19, 20, 21, 27)
 _NAME, _PURPOSE = (62, 64), (26,)
+# Weak keys and digests, of the leaf and of CAs.
+_WEAK, _STRONG = (66, 67, 68), ["RSA of 2048 bits, P-256 or Ed25519", "SHA-256 or better"]
 _NOTHING_TO_VERIFY_WITH, _NO_AGREEMENT = -1, -2
+# What some clients take all the same: a common name, any purpose.
+_BY_CLIENT = ("TL-08", "TL-21")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +96,21 @@ def check(bench: Bench, look: Look) -> list[Finding]:
     for port, seen in by_port.items():
         judge = _Port(bench, look, roots, port, seen)
         found += judge.problems() + judge.equal() + judge.stored() + judge.mounted() + judge.clients()
+    found += _pair(bench, look)
     if by_port and not roots:
         found.append(bench.skipped("TL-10", "whether clients can trust the certificate is not known: no bundle given"))
     return found
 
 
 def _sightings(look: Look) -> tuple[list[Sighting], list[tuple[str, str]]]:
-    """What was served, and where something was served that is no certificate."""
+    """What was served, and where something was served that is no certificate.
+
+    Pods that are not ready count only where no others serve: in a roll-out they are not asked by clients.
+    """
     found, unreadable = [], {}
     decoded: dict[tuple[bytes, ...], Chain] = {}
     asked = [pair for purpose in PURPOSES for pair in relevant(look, purpose) if pair[0].task["type"] == "https"]
+    asked = asked or [pair for pair in look.seen("unready") if pair[0].task["type"] == "https"]
     for probe, observation in asked:
         for served in observation.value.get("served") or ():
             key = tuple(served["chain"])
@@ -120,6 +129,28 @@ def _sighting(probe: Probe, observation: Observation, served: t.Mapping[str, t.A
     return Sighting(probe, chain, served["protocol"], served["below"], served["code"], served["text"], clock)
 
 
+def _pair(bench: Bench, look: Look) -> list[Finding]:
+    """TL-04: servers refuse to start, or to load it, where the key beside a certificate is another one's.
+
+    Silent where the key was not read: then this collection wrote the Secret, which takes no pair that does not match.
+    """
+    stored = look.stored
+    if stored is None or not stored.pair:
+        return []
+    if stored.pair == FITS:
+        return [bench.passed("TL-04", f"the private key of {stored.secret} is that of its certificate")]
+    return [
+        bench.failed(
+            "TL-04",
+            f"{stored.secret} {stored.pair}",
+            object=stored.secret,
+            field="data.tls.key",
+            expected="the private key of the certificate in tls.crt",
+            cause="pods that have loaded an earlier pair go on; one that starts with this one fails",
+        )
+    ]
+
+
 class _Port:
     """The judge of what one port serves."""
 
@@ -130,19 +161,29 @@ class _Port:
             pod = look.after.pod(one.probe.endpoint.pod_uid) if one.probe.endpoint else None
             if pod:
                 self.pods[pod.uid] = pod
+        self.judged = self._judged()
         self.failed: set[str] = set()  # leaves that every client refuses
 
     # ----- each certificate by itself
 
+    def _judged(self) -> list[Sighting]:
+        """All but what clients outside refuse and those inside do not: NP-05 says that, and who is to blame."""
+        inside = {one.code for one in self.seen if one.probe.vantage != self.look.plan.outside}
+        return [
+            one
+            for one in self.seen
+            if one.probe.vantage != self.look.plan.outside or one.code <= 0 or not inside or one.code in inside
+        ]
+
     def problems(self) -> list[Finding]:
         groups: dict[tuple[str, str, str], list[tuple[Sighting, Problem]]] = {}
-        for one in self.seen:
+        for one in self.judged:
             for problem in self._wrong(one):
                 groups.setdefault((problem.check, problem.message, one.fingerprint), []).append((one, problem))
-        self.failed = {key[2] for key, pairs in groups.items() if key[0] != "TL-08" and not pairs[0][1].warning}
-        good = len({one.fingerprint for one in self.seen} - {key[2] for key in groups})
+        self.failed = {key[2] for key, pairs in groups.items() if key[0] not in _BY_CLIENT and not pairs[0][1].warning}
+        good = len({one.fingerprint for one in self.judged} - {key[2] for key in groups})
         complaints = [self._complaint(pairs) for _key, pairs in sorted(groups.items(), key=_rank)]
-        until = facts(self.seen[0].chain[0])["not_after"]
+        until = facts(self.judged[0].chain[0])["not_after"]
         what = "trusted, timely" if self.roots else "timely"
         message = f"port {self.port} serves a certificate that is {what} and for its name, until {until}"
         return self.bench.verdict("TL-11", complaints, good, message)
@@ -176,6 +217,7 @@ class _Port:
             self._time(one)
             + _name(one, self.look.question.tls.names)
             + _purpose(one)
+            + _strength(one)
             + self._protocol(one)
             + self._trust(one)
         )
@@ -365,7 +407,7 @@ class _Port:
     def clients(self) -> list[Finding]:
         """TL-22: which common clients accept what is served; silent where nobody does."""
         found = []
-        for one in {one.fingerprint: one for one in self.seen}.values():
+        for one in {one.fingerprint: one for one in self.judged}.values():
             refused = refusals(one.chain, self.roots)
             if one.fingerprint in self.failed or len(refused) == len(CLIENTS):
                 continue
@@ -375,7 +417,7 @@ class _Port:
                 message = f"{accept} accept what port {self.port} serves"
                 found.append(self.bench.passed("TL-22", message, evidence=evidence))
                 continue
-            who, subjects = self._who([each for each in self.seen if each.fingerprint == one.fingerprint])
+            who, subjects = self._who([each for each in self.judged if each.fingerprint == one.fingerprint])
             found.append(
                 self.bench.warned(
                     "TL-22",
@@ -426,6 +468,18 @@ def _purpose(one: Sighting) -> list[Problem]:
     return [
         Problem("TL-21", "the certificate of {} is not for servers", "no serverAuth", "extendedKeyUsage serverAuth")
     ]
+
+
+def _strength(one: Sighting) -> list[Problem]:
+    """TL-09: keys and signatures that current clients refuse, or soon will."""
+    found = []
+    for certificate in one.chain:
+        what = "the certificate of {}" if certificate == one.chain[0] else f"the CA certificate {_subject(certificate)}"
+        weak = weaknesses(certificate)
+        if weak:
+            message = f"{what} has a weak key or signature"
+            found.append(Problem("TL-09", message, weak, _STRONG, warning=one.code not in _WEAK))
+    return found
 
 
 def _evidence(seen: t.Sequence[Sighting]) -> dict[str, t.Any]:

@@ -14,7 +14,8 @@ from dataclasses import field as attribute
 from ..look import Look
 from ..result import FAIL, WARN, Finding, printable, short
 from .components import World, instance_of, kind_of, rank
-from .fixes import Fix, fix_for
+from .fix import Fix, kubectl, task
+from .fixes import fix_for
 from .runbooks import runbook
 from .symptoms import Evidence, Symptom
 from .words import answers_unready, apart, headline
@@ -88,7 +89,14 @@ def diagnose(look: Look, findings: t.Sequence[Finding]) -> tuple[Cause, ...]:
 
 def missing_service(finding: Finding) -> tuple[Cause, ...]:
     """The cause of everything where there is no such Service."""
-    return (replace(_cause_of("service", finding), fix=Fix(text=finding.cause)),)
+    namespace, _slash, name = finding.object.removeprefix("Service ").partition("/")
+    text = "make it again; this takes the ports of the Deployment of that name"
+    fix = Fix(
+        f"{finding.cause}; {text}" if finding.cause else text,
+        kubectl("expose", "deployment", name, "-n", namespace),
+        task("service", {"name": name, "namespace": namespace}),
+    )
+    return (replace(_cause_of("service", finding), fix=fix),)
 
 
 class _Court:
@@ -144,8 +152,8 @@ class _Court:
                 self.roots.setdefault(component, _cause_of(component, finding))
 
     def _attribute(self, above: t.Iterable[str], finding: Finding) -> bool:
-        """Put a finding under the first cause that explains it."""
-        for component in sorted(above, key=_first):
+        """Put a finding under the first cause that explains it: a mere warning only where nothing that failed does."""
+        for component in sorted(above, key=lambda one: (one not in self.accused, _first(one))):
             root = component if component in self.roots else self._root_of(component)
             if root:
                 self._consequence(root, finding)

@@ -7,42 +7,19 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 import typing as t
-from dataclasses import dataclass, field
 
+from .. import nearest
+from ..facts import sources
 from ..look import Look
+from ..snapshot import ServicePort
+from . import fixes_tls, fixes_workload
 from .components import instance_of, kind_of
+from .fix import Action, Fix, applied, kubectl, patch, task
 from .words import listening
 
 if t.TYPE_CHECKING:
     from .causes import Cause
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """A change that the module `remediate` may make.
-
-    Attributes:
-        verb: `patch` a Service's spec, or `restart` a Deployment.
-        name: of the object, in the Service's namespace.
-        patch: strategic merge patch.
-    """
-
-    verb: str
-    name: str
-    patch: t.Mapping[str, t.Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Fix:
-    """How to mend it; fields that do not apply are empty."""
-
-    text: str = ""
-    kubectl: str = ""
-    task: str = ""
-    action: Action | None = None
 
 
 def fix_for(look: Look, cause: Cause) -> Fix:
@@ -55,26 +32,14 @@ def fix_for(look: Look, cause: Cause) -> Fix:
     return fix if fix.kubectl or not given else Fix(fix.text or cause.why, given, fix.task, fix.action)
 
 
-def _patched(look: Look, patch: t.Mapping[str, t.Any], text: str, options: t.Mapping[str, t.Any]) -> Fix:
+def _patched(look: Look, spec: t.Mapping[str, t.Any], text: str, options: t.Mapping[str, t.Any]) -> Fix:
     name, namespace = look.question.name, look.question.namespace
-    body = shlex.quote(json.dumps({"spec": patch}, separators=(",", ":")))
     return Fix(
         text,
-        f"kubectl patch service {name} -n {namespace} -p {body}",
-        _task("service", {"name": name, "namespace": namespace, **options}),
-        Action("patch", name, {"spec": patch}),
+        patch("service", name, namespace, {"spec": spec}),
+        task("service", {"name": name, "namespace": namespace, **options}),
+        Action("patch", name, {"spec": spec}),
     )
-
-
-def _task(module: str, options: t.Mapping[str, t.Any]) -> str:
-    lines = [f"- plumbline.kubernetes.{module}:"]
-    # JSON is YAML, and quotes whatever must be quoted.
-    lines += [f"    {key}: {value if _is_plain(value) else json.dumps(value)}" for key, value in options.items()]
-    return "\n".join(lines)
-
-
-def _is_plain(value: t.Any) -> bool:
-    return isinstance(value, str) and value.replace("-", "").isalnum() and not value.isdigit()
 
 
 def _selector(look: Look, cause: Cause) -> Fix | None:
@@ -96,11 +61,26 @@ def _port(look: Look, cause: Cause) -> Fix | None:
     open_ = listening(look)
     target = wanted or (open_[0] if len(open_) == 1 else None)
     mended_otherwise = "fix" in cause.evidence and not wanted
-    if port is None or target in (None, port.target_port) or mended_otherwise:
+    if port is None or target == port.target_port or mended_otherwise:
         return None
+    if target is None:
+        return _nearest_port(look, port)
     change: dict[str, t.Any] = {"port": port.port, "protocol": port.protocol, "targetPort": target}
     option = {"port": port.port, "target_port": target, **({"name": port.name} if port.name else {})}
     return _patched(look, {"ports": [change]}, f"lead port {port.label} to {target}", {"ports": [option]})
+
+
+def _nearest_port(look: Look, port: ServicePort) -> Fix | None:
+    """Nobody saw what listens there, so people decide, and no module does."""
+    declared = {number for pod in look.after.pods for number in pod.declared("TCP")}
+    near = nearest.port(port.target_port, declared) if isinstance(port.target_port, int) else None
+    if near in (None, port.target_port):
+        return None
+    change = {"port": port.port, "protocol": port.protocol, "targetPort": near}
+    return Fix(
+        f"lead port {port.label} to a port where the pods listen: {near} is the nearest that they declare",
+        patch("service", look.service.name, look.service.namespace, {"spec": {"ports": [change]}}),
+    )
 
 
 def _environment(look: Look, cause: Cause) -> Fix | None:
@@ -127,8 +107,8 @@ def _restart(look: Look, name: str, text: str) -> Fix:
     namespace = look.question.namespace
     return Fix(
         text,
-        f"kubectl rollout restart deployment/{name} -n {namespace}",
-        _task("rollout", {"name": name, "namespace": namespace, "action": "restart"}),
+        kubectl("rollout", "restart", f"deployment/{name}", "-n", namespace),
+        task("rollout", {"name": name, "namespace": namespace, "action": "restart"}),
         Action("restart", name),
     )
 
@@ -137,7 +117,10 @@ def _proxy(_look: Look, cause: Cause) -> Fix:
     node = instance_of(cause.component)
     return Fix(
         "look at the service proxy of that node, and start it anew",
-        f"kubectl delete pod -n kube-system -l k8s-app=kube-proxy --field-selector spec.nodeName={node}",
+        kubectl(
+            *("delete", "pod", "-n", "kube-system", "-l", "k8s-app=kube-proxy"),
+            *("--field-selector", f"spec.nodeName={node}"),
+        ),
     )
 
 
@@ -146,11 +129,10 @@ def _policy(_look: Look, cause: Cause) -> Fix | None:
     manifest = cause.evidence.get("manifest")
     if not isinstance(manifest, dict):
         return None
-    text = json.dumps(manifest, separators=(",", ":"))
     return Fix(
         "correct the rule that comes nearest, or add a policy that allows just this: rules of policies add up",
-        f"echo {shlex.quote(text)} | kubectl apply -f -",
-        f"- kubernetes.core.k8s:\n    definition: {json.dumps(manifest)}",
+        applied(manifest),
+        task("kubernetes.core.k8s", {"definition": manifest}),
     )
 
 
@@ -161,8 +143,66 @@ def _enforcement(_look: Look, _cause: Cause) -> Fix:
     )
 
 
-def _access(_look: Look, cause: Cause) -> Fix:
-    return Fix(f"{cause.why}: deny by default with a policy that selects the pods, then let clients in by name")
+def _access(look: Look, cause: Cause) -> Fix:
+    """One policy that lets in the clients that were asked about, and by that nobody else."""
+    service, client = look.service, look.question.client
+    labels = dict(client.labels) or {f"{service.name}-client": "true"}
+    named = "" if client.labels else f"; clients then need the label {service.name}-client=true"
+    manifest = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": f"clients-of-{service.name}"[:253], "namespace": service.namespace},
+        "spec": {
+            "podSelector": {"matchLabels": dict(service.selector)},
+            "policyTypes": ["Ingress"],
+            "ingress": [
+                {
+                    "from": [
+                        {
+                            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": client.namespace}},
+                            "podSelector": {"matchLabels": labels},
+                        }
+                    ]
+                }
+            ],
+        },
+    }
+    return Fix(
+        f"{cause.why}: with a policy that selects the pods, only the clients that it names get in{named}",
+        applied(manifest) if service.selector else "",
+        task("kubernetes.core.k8s", {"definition": manifest}) if service.selector else "",
+    )
+
+
+def _service(look: Look, cause: Cause) -> Fix | None:
+    if not look.service.publish_not_ready or "fix" in cause.evidence:
+        return None
+    return Fix(
+        "let the Service lead to pods that are ready only",
+        patch("service", look.service.name, look.service.namespace, {"spec": {"publishNotReadyAddresses": False}}),
+    )
+
+
+def _load_balancer(look: Look, cause: Cause) -> Fix | None:
+    body = look.facts.named("services", look.service.name, look.service.namespace) or {}
+    if cause.id != "LB-03" or not (body.get("spec") or {}).get("loadBalancerSourceRanges"):
+        return None
+    operation = {"op": "add", "path": "/spec/loadBalancerSourceRanges/-", "value": "CLIENT_NETWORK"}
+    return Fix(cause.why, patch("service", look.service.name, look.service.namespace, [operation]))
+
+
+def _corefile(look: Look, cause: Cause) -> Fix:
+    """Edited by people, and read by servers that start; of those that read none, nothing is known."""
+    namespace = ("-n", look.question.dns[0])
+    names = [body["metadata"]["name"] for body in look.facts.all("corefiles")]
+    servers = [
+        body["metadata"]["name"]
+        for body in look.facts.all("dns_deployments")
+        if {("ConfigMap", name) for name in names} & {s[:2] for s in sources(body["spec"]["template"]["spec"])}
+    ]
+    lines = [kubectl("edit", "configmap", name, *namespace) for name in names[:1]]
+    lines += [kubectl("rollout", "restart", f"deployment/{name}", *namespace) for name in servers]
+    return Fix(cause.why, " && ".join(lines))
 
 
 def _outside(_look: Look, cause: Cause) -> Fix:
@@ -211,4 +251,9 @@ _MAKERS: dict[str, t.Callable[[Look, Cause], Fix | None]] = {
     "mtu": _mtu,
     "hairpin": _hairpin,
     "dns/upstream": _upstream,
+    "dns/corefile": _corefile,
+    "service": _service,
+    "loadbalancer": _load_balancer,
+    **fixes_workload.MAKERS,
+    **fixes_tls.MAKERS,
 }

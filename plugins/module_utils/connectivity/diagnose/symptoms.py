@@ -34,8 +34,10 @@ STATED: dict[str, str] = {
     "SV-09": "port/{port}",
     "EP-01": "controller",
     "EP-02": "controller",
+    "EP-04": "controller",
     "EP-05": "controller",
     "EP-06": "controller",
+    "EP-08": "controller",
     "WL-11": "workload",
     "EV-01": "environment/{pod}",
     "EV-02": "environment/{pod}",
@@ -45,10 +47,12 @@ STATED: dict[str, str] = {
     "DN-11": "resolver",
     "TL-01": "certificate",
     "TL-03": "certificate",
+    "TL-04": "certificate",
     "TL-05": "certificate",
     "TL-06": "certificate",
     "TL-07": "certificate",
     "TL-08": "certificate",
+    "TL-09": "certificate",
     "TL-10": "trust",
     "TL-13": "served",
     "TL-14": "served",
@@ -81,6 +85,10 @@ _ENTRANCES: dict[str, tuple[str, ...]] = {
     NODE_PORT: ("proxy/{node}", "nodeport", "nodeport/{node}", "outside/{node}", "outside"),
     LOAD_BALANCER: ("loadbalancer", "outside"),
 }
+
+
+# What is less likely is held against the proxy that leads to bad endpoints only.
+_CHANCE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +158,8 @@ class Evidence:
                 # A lookup that was late fails who waits less.
                 if found.ok and not (purpose == "resolve" and is_late(look, probe.vantage, found)):
                     good |= self._proven(probe)
+                elif found.answered and purpose in ("cluster_ip", "node_port"):
+                    good.add("proxies")  # one of them did pass a connection on
         return frozenset(good)
 
     def _proven(self, probe: Probe) -> set[str]:
@@ -283,7 +293,7 @@ class Evidence:
         published = [e.pod for e in self.look.after.endpoints if e.ready and not e.serving]
         if published:
             return ["service", *members, *proxy]
-        if bad and seen.answered:
+        if bad and (seen.answered or _by_chance(seen, bad, len(direct))):
             return members + proxy
         if not direct:
             port = [f"port/{probe.port.port}"] if probe.port else []
@@ -323,12 +333,20 @@ class Evidence:
             return [Symptom(finding, server or way, finding.message)]
         servers = [found for probe, found in look.seen("dns") if probe.endpoint]
         if not any(found.ok for found in servers):
-            return [Symptom(finding, ("dns/servers",), finding.message)]
+            # Where none could be asked, the Service may just not know them.
+            unknown = () if servers else ("dns/service",)
+            return [Symptom(finding, ("dns/servers", *unknown), finding.message)]
         if finding.id == "DN-22":
             ways = [f"proxy/{node}" for node in nodes] if len(nodes) == 1 else ["dns/service", "proxies"]
             return [Symptom(finding, self._left(ways) or ("dns/service",), finding.message)]
         suspects = self._left((*(f"resolver/{node}" for node in nodes), "dns/service", "dns"))
         return [Symptom(finding, suspects, finding.message)]
+
+
+def _by_chance(seen: Observation, bad: t.Sequence[Seen], endpoints: int) -> bool:
+    """Whether the few connections of a probe may all have been led to endpoints that fail in the same way."""
+    alike = seen.failures.keys() <= {kind for _probe, found in bad for kind in found.failures}
+    return alike and (len(bad) / endpoints) ** sum(seen.classes.values()) > _CHANCE
 
 
 def _names(text: str, name: str) -> bool:

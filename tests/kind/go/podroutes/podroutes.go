@@ -3,7 +3,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 // Package podroutes is the pod network of a kind cluster: what kindnetd does in kindest/node, less its NetworkPolicy and
-// masquerading. Every node gets a CNI configuration for its own pod range and a route to the range of every other node.
+// masquerading. Every node gets a CNI configuration for its own pod ranges, one of each IP family that the cluster has,
+// and routes to those of every other node.
 package podroutes
 
 import (
@@ -75,50 +76,71 @@ func Run(ctx context.Context) error {
 
 func sync(self string, nodes []*v1.Node) error {
 	for _, node := range nodes {
-		if node.Spec.PodCIDR == "" {
+		if len(node.Spec.PodCIDRs) == 0 {
 			continue
 		}
 		if node.Name == self {
-			if err := writeConfig(node.Spec.PodCIDR); err != nil {
+			if err := writeConfig(node.Spec.PodCIDRs); err != nil {
 				return err
 			}
-		} else if err := route(node.Spec.PodCIDR, internalIP(node)); err != nil {
-			return fmt.Errorf("route to %s by %s: %w", node.Spec.PodCIDR, node.Name, err)
+			continue
+		}
+		for _, cidr := range node.Spec.PodCIDRs {
+			if err := route(cidr, node); err != nil {
+				return fmt.Errorf("route to %s by %s: %w", cidr, node.Name, err)
+			}
 		}
 	}
 	return nil
 }
 
-func internalIP(node *v1.Node) string {
-	for _, address := range node.Status.Addresses {
-		if address.Type == v1.NodeInternalIP {
-			return address.Address
-		}
-	}
-	return ""
-}
-
-func route(cidr, via string) error {
-	gateway := net.ParseIP(via)
-	if gateway == nil {
-		return fmt.Errorf("no internal address yet")
-	}
+func route(cidr string, node *v1.Node) error {
 	_, destination, err := net.ParseCIDR(cidr)
 	if err != nil {
 		return err
 	}
+	gateway := internalIP(node, isIPv4(destination.IP))
+	if gateway == nil {
+		return fmt.Errorf("no internal address of its family yet")
+	}
 	return netlink.RouteReplace(&netlink.Route{Dst: destination, Gw: gateway})
 }
 
+func internalIP(node *v1.Node, v4 bool) net.IP {
+	for _, address := range node.Status.Addresses {
+		ip := net.ParseIP(address.Address)
+		if address.Type == v1.NodeInternalIP && ip != nil && isIPv4(ip) == v4 {
+			return ip
+		}
+	}
+	return nil
+}
+
+func isIPv4(ip net.IP) bool { return ip.To4() != nil }
+
 // writeConfig replaces the file in one step, and only when it changes: containerd reads it at every event in its folder.
-func writeConfig(cidr string) error {
+func writeConfig(cidrs []string) error {
+	var routes []map[string]any
+	var ranges [][]map[string]any
+	for _, cidr := range cidrs {
+		ip, _, err := net.ParseCIDR(cidr)
+		if err != nil {
+			return err
+		}
+		all := "::/0"
+		if isIPv4(ip) {
+			all = "0.0.0.0/0"
+		}
+		routes = append(routes, map[string]any{"dst": all})
+		ranges = append(ranges, []map[string]any{{"subnet": cidr}})
+	}
 	plugins := []map[string]any{
 		{
 			"type": "ptp", "ipMasq": false,
 			"ipam": map[string]any{
 				"type": "host-local", "dataDir": "/run/cni-ipam",
-				"routes": []map[string]any{{"dst": "0.0.0.0/0"}},
-				"ranges": [][]map[string]any{{{"subnet": cidr}}},
+				"routes": routes,
+				"ranges": ranges,
 			},
 		},
 		{"type": "portmap", "capabilities": map[string]any{"portMappings": true}},
