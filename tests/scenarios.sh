@@ -5,23 +5,25 @@
 #
 # Usage: tests/scenarios.sh [SCENARIO]      (by `make molecule`, which sets the environment)
 # Makes the cluster, runs the scenario or all of them, two at a time where they do not mind, and counts. A scenario that
-# cannot be tried on this machine prints a message that begins with "Skipped: ", and counts as such.
+# cannot be tried on this machine prints a message that begins with "Skipped: ", and counts as such. One or two that
+# failed are shown, and tried once more by themselves: the last line tells who needed that, for somebody to look into.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
-# They count lost requests, or cordon a node: the cluster is theirs while they run.
-readonly alone=(availability healthy rotation)
-# The longest, so that none of them is left over at the end.
-readonly longest=(verify secure clusters runbooks idempotence)
+# They count lost requests: the cluster is theirs while they run.
+readonly alone=(availability rotation)
+# The longest, so that none of them is left over at the end. The first one cordons a node: it comes with those that
+# do not mind.
+readonly longest=(healthy certificates runbooks clusters diagnose secure idempotence verify)
 readonly lanes=2
 # How many minutes all of them took the last time, here
 readonly minutes=${XDG_CACHE_HOME:-$HOME/.cache}/plumbline/log/scenarios.minutes
 
 clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
 
-one() { # SCENARIO NUMBER: its verdict, seconds and output become files; what it did is shown when it failed
+one() { # SCENARIO WHICH: its verdict, seconds and output become files; what it did is shown when it failed
   local began=$SECONDS verdict=failed why
-  echo "molecule: $1 begins, $2 of $all after $(clock "$SECONDS"), about $about min in all"
+  echo "molecule: $1 begins, $2, after $(clock "$SECONDS"), about $about min in all"
   # kubernetes.core keeps what a cluster offers in one file of the temporary folder, and two writers spoil it
   mkdir "$logs/$1"
   if TMPDIR="$logs/$1" molecule test --scenario-name "$1" --destroy never --no-command-borders --no-report >"$logs/$1.log" 2>&1; then
@@ -34,9 +36,9 @@ one() { # SCENARIO NUMBER: its verdict, seconds and output become files; what it
 }
 
 why() { # SCENARIO: the end of what it said
-  echo "molecule: the end of $1"
+  echo "molecule: the end of $1, which failed"
   # a task that is tried again says FAILED on every try: nobody who looks for a failure should find these first
-  grep -v '^FAILED - RETRYING' "$logs/$1.log" | tail -n 80
+  sed '/^FAILED - RETRYING/d' "$logs/$1.log" | tail -n 80
 }
 
 # molecule remembers that it made a cluster, not whether the cluster still lives: the role knows better
@@ -62,21 +64,36 @@ number=0
 for scenario in "${longest[@]}" "${others[@]}"; do
   while (($(jobs -rp | wc -l) >= lanes)); do wait -n; done
   number=$((number + 1))
-  one "$scenario" "$number" &
+  one "$scenario" "$number of $all" &
 done
 wait
 for scenario in "${alone[@]}"; do
   number=$((number + 1))
-  one "$scenario" "$number"
+  one "$scenario" "$number of $all"
+done
+
+failures() { sed -n 's/ failed after .*//p' "$logs"/*.verdict; }
+
+mapfile -t failed < <(failures)
+for scenario in "${failed[@]}"; do why "$scenario"; done
+tried=()
+if ((${#failed[@]} <= 2)); then tried=("${failed[@]}"); fi
+for scenario in "${tried[@]}"; do
+  rm -rf "${logs:?}/$scenario"
+  one "$scenario" "once more"
+done
+mapfile -t failed < <(failures)
+again=()
+for scenario in "${tried[@]}"; do
+  if [[ " ${failed[*]} " == *" $scenario "* ]]; then why "$scenario"; else again+=("$scenario"); fi
 done
 
 sort "$logs"/*.verdict | sed 's/^/molecule: /'
-mapfile -t failed < <(sed -n 's/ failed after .*//p' "$logs"/*.verdict)
 mapfile -t skipped < <(sed -n 's/ skipped \(.*\) after .*/ \1/p' "$logs"/*.verdict)
-for scenario in "${failed[@]}"; do why "$scenario"; done
 passed=$((all - ${#failed[@]} - ${#skipped[@]} + 1)) # and `default` passed
 summary="$passed passed, ${#failed[@]} failed${failed:+: ${failed[*]}}"
 ((${#skipped[@]} == 0)) || summary+=", ${#skipped[@]} skipped: $(printf '%s, ' "${skipped[@]}")"
+((${#again[@]} == 0)) || summary="${summary%, }, at the second try: ${again[*]}"
 echo "molecule: ${summary%, }, in $(clock "$SECONDS")"
 ((${#failed[@]} == 0))
 mkdir -p "$(dirname "$minutes")"

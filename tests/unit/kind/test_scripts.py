@@ -30,6 +30,8 @@ MOLECULE = "\n".join(  # a line that begins with #! would make this file a scrip
         'case "$*" in',
         """*dual_stack*) echo '    "msg": "Skipped: no IPv6"' ;;""",
         '*tutorial*) echo "it broke"; exit 1 ;;',
+        '*reports*) [ -e "$0.tried" ] || { : >"$0.tried"; echo "it stumbled"; exit 1; } ;;',
+        '*exposure*) [ ! -e "$0.broken" ] || exit 1 ;;',
         "esac",
     )
 )
@@ -81,7 +83,7 @@ def test_targets_end_with_who_began_them(tmp_path: Path) -> None:
     pytest.fail("what it began goes on")
 
 
-def test_scenarios_are_counted_with_those_that_cannot_be_tried(tmp_path: Path) -> None:
+def _scenarios(tmp_path: Path, *, broken: bool = False) -> subprocess.CompletedProcess[str]:
     (tmp_path / "tests").mkdir()
     shutil.copy(TESTS / "scenarios.sh", tmp_path / "tests")
     for folder in (TESTS.parent / "molecule").iterdir():
@@ -89,19 +91,39 @@ def test_scenarios_are_counted_with_those_that_cannot_be_tried(tmp_path: Path) -
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/molecule").write_text(MOLECULE)
     (tmp_path / "bin/molecule").chmod(0o755)
+    if broken:
+        (tmp_path / "bin/molecule.broken").touch()
     (tmp_path / "plumbline/log").mkdir(parents=True)
     (tmp_path / "plumbline/log/scenarios.minutes").write_text("17\n")
     environment = {**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "XDG_CACHE_HOME": str(tmp_path)}
-    done = subprocess.run(
+    return subprocess.run(
         [tmp_path / "tests/scenarios.sh"], env=environment, capture_output=True, text=True, check=False
     )
+
+
+def test_scenarios_are_counted_with_those_that_cannot_be_tried(tmp_path: Path) -> None:
+    done = _scenarios(tmp_path)
     count = len(list((tmp_path / "molecule").iterdir()))
     assert done.returncode == 1, done.stderr
-    line = r"^molecule: \w+ begins, (\d+) of (\d+) after \d+:\d\d, about 17 min in all$"
+    line = r"^molecule: \w+ begins, (\d+) of (\d+), after \d+:\d\d, about 17 min in all$"
     begun = re.findall(line, done.stdout, re.MULTILINE)
     assert sorted(int(number) for number, _all in begun) == list(range(1, count))
     assert {number for _number, number in begun} == {str(count - 1)}
     assert re.search(r"^molecule: dual_stack skipped \(no IPv6\) after \d+ s$", done.stdout, re.MULTILINE)
     assert "it broke" in done.stdout
-    summary = f"molecule: {count - 2} passed, 1 failed: tutorial, 1 skipped: dual_stack (no IPv6), in "
+    # who failed is tried once more, which the last line tells
+    assert re.search(r"^molecule: reports begins, once more, after", done.stdout, re.MULTILINE)
+    assert done.stdout.count("it broke") == 2
+    assert done.stdout.count("it stumbled") == 1
+    summary = (
+        f"molecule: {count - 2} passed, 1 failed: tutorial, 1 skipped: dual_stack (no IPv6), "
+        "at the second try: reports, in "
+    )
     assert done.stdout.splitlines()[-1].startswith(summary)
+
+
+def test_scenarios_are_not_tried_again_where_many_fail(tmp_path: Path) -> None:
+    done = _scenarios(tmp_path, broken=True)
+    assert done.returncode == 1
+    assert "once more" not in done.stdout
+    assert " 3 failed: exposure reports tutorial, 1 skipped" in done.stdout.splitlines()[-1]
