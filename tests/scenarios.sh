@@ -10,11 +10,10 @@
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
-# They count lost requests: the cluster is theirs while they run.
-readonly alone=(availability rotation)
-# The longest, so that none of them is left over at the end. The first one cordons a node: it comes with those that
-# do not mind.
-readonly longest=(healthy certificates runbooks clusters diagnose secure idempotence verify)
+# They count lost requests, or cordon a node and fill the others with pods: the cluster is theirs while they run.
+readonly alone=(availability healthy rotation)
+# The longest, so that none of them is left over at the end.
+readonly longest=(certificates runbooks clusters diagnose secure idempotence verify)
 readonly lanes=2
 # How many minutes all of them took the last time, here
 readonly minutes=${XDG_CACHE_HOME:-$HOME/.cache}/plumbline/log/scenarios.minutes

@@ -53,10 +53,11 @@ MOST_ARGUMENTS = 700_000
 # Bytes of a log that are read: the result, its marker, and what an interpreter may have said before.
 MOST_LOG = agent.LIMITS["result"] + 50_000
 
-# Seconds. A kubelet that lives takes up a pod within one or two, and may need more than 10 when dozens of pods start
-# beside it; the Job controller makes one within a fraction.
+# Seconds. A kubelet that lives takes up a pod within one or two, and was seen to need more than 25 when dozens of pods
+# started beside it; a node of which nothing is heard for 40 to 50 is not ready (node-monitor-grace-period of the
+# controller manager). The Job controller makes a pod within a fraction.
 CONTROLLER_PATIENCE = 15.0
-KUBELET_PATIENCE = 25.0
+KUBELET_PATIENCE = 40.0
 IMAGE_GRACE = 5.0
 ASK_AFTER = 0.5
 # Beyond the agent's own budget: start of the interpreter, and the agent's own watchdog.

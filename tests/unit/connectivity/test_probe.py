@@ -163,7 +163,7 @@ PROGRESS: list[tuple[str, Any, float, str, str]] = [
     ("no pod after a while", None, 1.5, "ask", ""),
     ("no pod after long", None, 16, "fail", "created no pod"),
     ("not taken up yet", pod(started=False), 5, "wait", ""),
-    ("not taken up", pod(started=False), 26, "fail", "kubelet of node node-1 did not take up the pod within 25 s"),
+    ("not taken up", pod(started=False), 41, "fail", "kubelet of node node-1 did not take up the pod within 40 s"),
     ("being made", pod(waiting={"reason": "ContainerCreating"}), 30, "wait", "ContainerCreating"),
     ("made for too long", pod(waiting={"reason": "ContainerCreating"}), 61, "fail", "did not start within 60 s"),
     ("no image, first try", pod(waiting={"reason": "ErrImagePull"}), 2, "wait", ""),
