@@ -47,7 +47,8 @@ from .kinds import ACCESS_REVIEW, API_GROUPS, POD, SECRET, Kind
 from .options import resolve
 
 MANAGER = "plumbline"
-CONNECT_TIMEOUT = 5.0
+# As long as Go clients of Kubernetes wait for a TLS handshake: a busy API server was seen to need more than 5 s.
+CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 30.0
 # The API server passes a request for a log on to the kubelet, and one for a pod to that, and waits for who is dead.
 LOG_TIMEOUT = 5.0
