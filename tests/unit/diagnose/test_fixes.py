@@ -15,17 +15,17 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose.causes import (
-    diagnose,
-    missing_service,
-)
-from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose.fix import (
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.commands import (
     applied,
     kubectl,
     patch,
     piped,
-    task,
 )
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose.causes import (
+    diagnose,
+    missing_service,
+)
+from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.diagnose.fix import task
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.facts import Facts, reduced
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.question import Client, Tls
 from ansible_collections.plumbline.kubernetes.plugins.module_utils.connectivity.result import FAIL, Finding

@@ -269,9 +269,8 @@ class _Judge:
         service, found = self.look.service, []
         for reading in self.look.clients:
             if reading.verdict != "read":
-                make = _bench.skipped if reading.verdict == "skipped" else _bench.undecided
                 message = f"the variables in {where(reading)} were not read: {reading.detail}"
-                found.append(make("CL-08", message, object=where(reading)))
+                found.append(_bench.unread("CL-08", message, verdict=reading.verdict, object=where(reading)))
                 continue
             for finding in judge(service, reading):
                 mine = replace(finding, id="CL-08", layer=NAME)

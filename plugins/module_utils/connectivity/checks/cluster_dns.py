@@ -10,11 +10,11 @@ Whether names resolve is for :mod:`.dns`, which asks.
 
 from __future__ import annotations
 
-import json
 import re
 import typing as t
 
 from .. import corefile, names, nearest
+from ..commands import patch
 from ..facts import Body
 from ..intent import label, matches, template_labels
 from ..look import DNS, Look
@@ -69,20 +69,17 @@ _LOGS: tuple[tuple[str, str, str, str], ...] = (
         "",
     ),
 )
-_RULE = json.dumps(
-    [
-        {
-            "op": "add",
-            "path": "/rules/-",
-            "value": {
-                "apiGroups": ["", "discovery.k8s.io"],
-                "resources": [resource for _group, resource in _WATCHED],
-                "verbs": ["list", "watch"],
-            },
-        }
-    ],
-    separators=(",", ":"),
-)
+_RULE = [
+    {
+        "op": "add",
+        "path": "/rules/-",
+        "value": {
+            "apiGroups": ["", "discovery.k8s.io"],
+            "resources": [resource for _group, resource in _WATCHED],
+            "verbs": ["list", "watch"],
+        },
+    }
+]
 _CANNOT_READ = 1  # place of the Corefile's errors in _LOGS
 _LOADED = re.compile(r"Running configuration|Reloading complete")
 
@@ -163,7 +160,7 @@ def _selects_nothing(bench: Bench, dns: Service, pods: t.Sequence[Pod]) -> Findi
     # The label that marks DNS servers everywhere, where nothing is nearer.
     wanted = dict(near.selector) if near and near.selector else dict([_LABEL])
     gone = {key: None for key, _value in dns.selector if key not in wanted}
-    patch = json.dumps({"spec": {"selector": {**wanted, **gone}}}, separators=(",", ":"))
+    change = {"spec": {"selector": {**wanted, **gone}}}
     return _accuse(
         bench,
         "DN-23",
@@ -174,7 +171,7 @@ def _selects_nothing(bench: Bench, dns: Service, pods: t.Sequence[Pod]) -> Findi
         observed=dict(dns.selector),
         expected=wanted,
         cause=near.text if near else f"the servers have the labels {short(dict(pods[0].labels))}",
-        evidence={"fix": f"kubectl patch service {dns.name} -n {dns.namespace} -p '{patch}'"},
+        evidence={"fix": patch("service", dns.name, dns.namespace, change)},
     )
 
 
@@ -196,9 +193,8 @@ def _ports(bench: Bench, look: Look, dns: Service, pods: t.Sequence[Pod]) -> lis
         field = f"spec.ports[53/{protocol}]"
         evidence = {}
         if port and len(known) == 1:
-            patch = [{"op": "replace", "path": f"/spec/ports/{places[53, protocol]}/targetPort", "value": min(known)}]
-            text = json.dumps(patch, separators=(",", ":"))
-            evidence = {"fix": f"kubectl patch service {dns.name} -n {dns.namespace} --type=json -p '{text}'"}
+            change = [{"op": "replace", "path": f"/spec/ports/{places[53, protocol]}/targetPort", "value": min(known)}]
+            evidence = {"fix": patch("service", dns.name, dns.namespace, change)}
         found.append(
             _accuse(
                 bench,
@@ -433,7 +429,7 @@ def _rights(bench: Bench, look: Look) -> list[Finding]:
             observed=f"without {short(lacking)}",
             expected="list and watch of endpointslices, services and namespaces",
             cause="they go on with what they know, and once restarted they know nothing",
-            evidence={"fix": f"kubectl patch clusterrole {_ROLE} --type=json -p '{_RULE}'"} if role else {},
+            evidence={"fix": patch("clusterrole", _ROLE, "", _RULE)} if role else {},
         )
     ]
 

@@ -68,6 +68,10 @@ class Bench:
         """Not seen: skipped for want of a right, which `why` then names, else without a conclusion."""
         return (self.skipped if lacks_right(why) else self.undecided)(check, message, **more)
 
+    def unread(self, check: str, message: str, *, verdict: str, **more: t.Any) -> Finding:
+        """Not seen from inside a container, by the verdict that looking there had: skipped, or without a conclusion."""
+        return (self.skipped if verdict == SKIPPED else self.undecided)(check, message, **more)
+
     def verdict(self, check: str, complaints: t.Sequence[Finding], good: int, message: str) -> list[Finding]:
         """The complaints, or that there are none.
 

@@ -15,6 +15,7 @@ import re
 import typing as t
 from datetime import datetime, timedelta
 
+from ..commands import restart
 from ..look import EnvironmentReading, Look
 from ..result import Finding, short
 from ..snapshot import Container, Pod, Service, Snapshot, host_port
@@ -148,9 +149,10 @@ def _unread(looked: t.Iterable[EnvironmentReading]) -> list[Finding]:
         if reading.verdict != "read":
             reasons.setdefault((reading.verdict, reading.detail), []).append(reading)
     return [
-        (_bench.skipped if verdict == "skipped" else _bench.undecided)(
+        _bench.unread(
             "EV-01",
             f"the variables in {len(readings)} container(s), e.g. {where(readings[0])}, were not read: {detail}",
+            verdict=verdict,
             object=where(readings[0]),
             subjects=frozenset(reading.pod.uid for reading in readings),
         )
@@ -288,5 +290,5 @@ def stamp(when: datetime | None) -> str:
 def _remedy(pod: Pod) -> str:
     kind, _space, name = pod.owner.partition(" ")
     if kind in ("Deployment", "StatefulSet", "DaemonSet"):
-        return f"kubectl rollout restart {kind.lower()}/{name} -n {pod.namespace}"
+        return restart(kind.lower(), name, pod.namespace)
     return "re-create the pod"

@@ -11,6 +11,7 @@ import typing as t
 from datetime import datetime, timedelta
 
 from ...app.endpoints import load_balancer_cause
+from ..commands import patch
 from ..facts import Body
 from ..look import ENDPOINTS, Look
 from ..plan_outside import EXPOSED
@@ -143,7 +144,7 @@ def _asked(look: Look) -> set[str]:
 
 def _dropped(bench: Bench, look: Look, lost: t.Sequence[str], answer: t.Sequence[str]) -> Finding:
     service = look.service
-    patch = '{"spec":{"externalTrafficPolicy":"Cluster"}}'
+    change = {"spec": {"externalTrafficPolicy": "Cluster"}}
     return bench.warned(
         "SV-17",
         f"no endpoint of {service.label} is on {short(lost)}: with externalTrafficPolicy Local the NodePort there "
@@ -156,7 +157,7 @@ def _dropped(bench: Bench, look: Look, lost: t.Sequence[str], answer: t.Sequence
         "which hides the clients' addresses from the pods",
         evidence={
             "nodes": list(lost),
-            "fix": f"kubectl patch service {service.name} -n {service.namespace} -p '{patch}'",
+            "fix": patch("service", service.name, service.namespace, change),
         },
         subjects=frozenset({service.uid, ENDPOINTS}),
         component="nodeport/local",

@@ -23,8 +23,8 @@ def check(bench: Bench, look: Look) -> list[Finding]:
     looked = [one for one in look.hairpins if one.pod.uid not in look.touched]
     tried = [one for one in looked if one.verdict == "tried"]
     if looked and not tried:
-        make = bench.skipped if looked[0].verdict == "skipped" else bench.undecided
-        return [make(ID, f"whether pods reach themselves by the Service's address is not known: {looked[0].detail}")]
+        message = f"whether pods reach themselves by the Service's address is not known: {looked[0].detail}"
+        return [bench.unread(ID, message, verdict=looked[0].verdict)]
     complaints = [_complaint(bench, look, one) for one in tried if one.answered < one.tries and _is_hairpin(look, one)]
     good = [one for one in tried if one.answered == one.tries]
     if good and not complaints and not any(one.sure for one in good):

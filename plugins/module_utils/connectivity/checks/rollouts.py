@@ -11,6 +11,7 @@ import re
 from dataclasses import replace
 
 from ..behind import Behind, at_most_down, condition, is_true, name_of, wanted
+from ..commands import patch
 from ..facts import Body
 from ..intent import WORKLOADS
 from ..nearest import word
@@ -264,7 +265,7 @@ def _deadlock(behind: Behind, workload: Body, found: list[Finding]) -> Finding |
     if not blocked:
         return None
     metadata = workload["metadata"]
-    patch = '{"spec":{"strategy":{"rollingUpdate":{"maxUnavailable":1}}}}'
+    change = {"spec": {"strategy": {"rollingUpdate": {"maxUnavailable": 1}}}}
     first = blocked[0]
     return replace(
         first,
@@ -277,7 +278,7 @@ def _deadlock(behind: Behind, workload: Body, found: list[Finding]) -> Finding |
         cause="the old pods still serve; allow one of them to go first, or add a node",
         evidence={
             "pods": [finding.object.rpartition("/")[2] for finding in blocked],
-            "fix": f"kubectl patch deployment {metadata['name']} -n {metadata['namespace']} -p '{patch}'",
+            "fix": patch("deployment", metadata["name"], metadata["namespace"], change),
         },
         component="workload",
     )
@@ -294,7 +295,8 @@ def _taken_down(bench: Bench, behind: Behind, workload: Body) -> Finding | None:
     recreate = strategy.get("type") == "Recreate"
     limits = strategy.get("rollingUpdate") or {}
     how = "strategy Recreate" if recreate else f"maxUnavailable {limits.get('maxUnavailable')}"
-    patch = '{"spec":{"strategy":{"type":"RollingUpdate","rollingUpdate":{"maxUnavailable":0,"maxSurge":1}}}}'
+    limit = {"maxUnavailable": 0, "maxSurge": 1}
+    change = {"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": limit}}}
     metadata = workload["metadata"]
     return bench.failed(
         "WL-13",
@@ -304,7 +306,7 @@ def _taken_down(bench: Bench, behind: Behind, workload: Body) -> Finding | None:
         observed=how,
         expected=f"fewer than {total} pods away at a time",
         cause="nothing answers until the new pods are ready; let old pods stay until then",
-        evidence={"fix": f"kubectl patch deployment {metadata['name']} -n {metadata['namespace']} -p '{patch}'"},
+        evidence={"fix": patch("deployment", metadata["name"], metadata["namespace"], change)},
         component="workload",
     )
 

@@ -12,11 +12,11 @@ By the API alone. What the EndpointSlices make of it is for :mod:`.endpoints`, w
 from __future__ import annotations
 
 import itertools
-import json
 import typing as t
 from datetime import timedelta
 
 from .. import nearest
+from ..commands import patch
 from ..facts import Body
 from ..intent import WORKLOADS, intended, label, matches, miss, template_labels
 from ..look import Look
@@ -160,8 +160,7 @@ def _added(service: Service, wanted: str, near: ServicePort | None) -> dict[str,
     }
     # Several ports must have names; the API server refuses a nameless one beside another.
     named = [{"name": f"port-{p.port}", "port": p.port, "protocol": p.protocol} for p in service.ports if not p.name]
-    patch = json.dumps({"spec": {"ports": [*named, port]}}, separators=(",", ":"))
-    return {"fix": f"kubectl patch service {service.name} -n {service.namespace} -p '{patch}'"}
+    return {"fix": patch("service", service.name, service.namespace, {"spec": {"ports": [*named, port]}})}
 
 
 def _nearest_port(wanted: str, ports: t.Sequence[ServicePort]) -> tuple[ServicePort | None, str]:
@@ -468,7 +467,7 @@ def _protocols(look: Look) -> list[Finding]:
         other = min(spoken)
         # A name that is not found makes no endpoint; a number may work, unless a readiness probe shows what it speaks.
         sure = isinstance(port.target_port, str) or (other == "TCP" and _probed(look, port.target_port))
-        patch = f'[{{"op":"replace","path":"/spec/ports/{index}/protocol","value":"{other}"}}]'
+        change = [{"op": "replace", "path": f"/spec/ports/{index}/protocol", "value": other}]
         complaints.append(
             (_bench.failed if sure else _bench.warned)(
                 "SV-10",
@@ -478,9 +477,7 @@ def _protocols(look: Look) -> list[Finding]:
                 observed=port.protocol,
                 expected=other,
                 cause=f"every selected pod declares {port.target_port} as {other}",
-                evidence={
-                    "fix": f"kubectl patch service {service.name} -n {service.namespace} --type=json -p '{patch}'",
-                },
+                evidence={"fix": patch("service", service.name, service.namespace, change)},
                 subjects=frozenset({service.uid, *(one.uid for one in pods)}),
                 component=f"port/{port.port}",
             )
@@ -571,7 +568,7 @@ def _local(look: Look) -> list[Finding]:
     if not known:
         message = f"internalTrafficPolicy is Local: clients on {short(lost)} get no answer from {service.label}"
         return [_bench.skipped("SV-16", message)]
-    patch = '{"spec":{"internalTrafficPolicy":"Cluster"}}'
+    change = {"spec": {"internalTrafficPolicy": "Cluster"}}
     return [
         _accuse(
             look,
@@ -584,7 +581,7 @@ def _local(look: Look) -> list[Finding]:
             cause=f"endpoints are on {short(sorted({e.node for e in ready_or_serving(endpoints)}))} only",
             evidence={
                 "nodes": lost,
-                "fix": f"kubectl patch service {service.name} -n {service.namespace} -p '{patch}'",
+                "fix": patch("service", service.name, service.namespace, change),
             },
         )
     ]
@@ -626,7 +623,7 @@ def _unready(look: Look) -> list[Finding]:
     ]
     if not late:
         return [_bench.passed("SV-18", "no unready pod is published for long")]
-    patch = '{"spec":{"publishNotReadyAddresses":false}}'
+    change = {"spec": {"publishNotReadyAddresses": False}}
     return [
         _accuse(
             look,
@@ -638,7 +635,7 @@ def _unready(look: Look) -> list[Finding]:
             cause=f"publishNotReadyAddresses is set; {late[0].name} is not ready: {late[0].unready_reason}",
             evidence={
                 "pods": [one.name for one in late],
-                "fix": f"kubectl patch service {service.name} -n {service.namespace} -p '{patch}'",
+                "fix": patch("service", service.name, service.namespace, change),
             },
         )
     ]

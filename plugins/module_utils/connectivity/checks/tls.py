@@ -372,9 +372,8 @@ class _Port:
         return [*self.bench.verdict("TL-19", complaints, good, message), *unread[:1]]
 
     def _unread(self, one: Mounted) -> Finding:
-        make = self.bench.skipped if one.verdict == "skipped" else self.bench.undecided
-        what = f"what {one.pod.label} has mounted was not read: {one.detail}"
-        return make("TL-19", what, object=one.pod.label, subjects=frozenset({one.pod.uid}))
+        what, pod = f"what {one.pod.label} has mounted was not read: {one.detail}", one.pod
+        return self.bench.unread("TL-19", what, verdict=one.verdict, object=pod.label, subjects=frozenset({pod.uid}))
 
     def _not_mounted(self, one: Mounted) -> Finding | None:
         stored, path = self.look.stored, self.look.question.tls.mount_path

@@ -11,10 +11,11 @@ import typing as t
 from dataclasses import dataclass, replace
 from dataclasses import field as attribute
 
+from ..commands import kubectl
 from ..look import Look
 from ..result import FAIL, WARN, Finding, printable, short
 from .components import World, instance_of, kind_of, rank
-from .fix import Fix, kubectl, task
+from .fix import Fix, task
 from .fixes import fix_for
 from .runbooks import runbook
 from .symptoms import Evidence, Symptom

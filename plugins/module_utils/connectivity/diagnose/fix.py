@@ -3,13 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Private to this collection: may change in any release.
-"""What a fix is, and how its lines are written: quoted, whatever names the cluster has. Words in capitals are left to
-people, who know what belongs there."""
+"""What a fix is, and how its task is written."""
 
 from __future__ import annotations
 
 import json
-import shlex
 import typing as t
 from dataclasses import dataclass, field
 
@@ -37,33 +35,6 @@ class Fix:
     kubectl: str = ""
     task: str = ""
     action: Action | None = None
-
-
-def kubectl(*words: str) -> str:
-    """A line for any shell."""
-    return shlex.join(["kubectl", *words])
-
-
-def patch(kind: str, name: str, namespace: str, body: t.Any) -> str:
-    """A line that patches an object: by operations where `body` is a list, else by merging what it has."""
-    operations = ("--type=json",) if isinstance(body, list) else ()
-    return kubectl("patch", kind, name, "-n", namespace, *operations, "-p", compact(body))
-
-
-def piped(*words: str) -> str:
-    """A line that makes an object, or changes it where it is there."""
-    made = kubectl("create", *words, "--dry-run=client", "-o", "yaml")
-    return f"{made} | kubectl apply --server-side --force-conflicts -f -"
-
-
-def applied(manifest: t.Mapping[str, t.Any]) -> str:
-    """A line that applies a manifest."""
-    return f"echo {shlex.quote(compact(manifest))} | kubectl apply -f -"
-
-
-def compact(body: t.Any) -> str:
-    """JSON in one word."""
-    return json.dumps(body, separators=(",", ":"))
 
 
 def task(module: str, options: t.Mapping[str, t.Any]) -> str:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import typing as t
 
 from .. import nearest
+from ..commands import applied, kubectl, patch, restart
 from ..facts import sources
 from ..look import Look
 from ..snapshot import ServicePort
 from . import fixes_tls, fixes_workload
 from .components import instance_of, kind_of
-from .fix import Action, Fix, applied, kubectl, patch, task
+from .fix import Action, Fix, task
 from .words import listening
 
 if t.TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _restart(look: Look, name: str, text: str) -> Fix:
     namespace = look.question.namespace
     return Fix(
         text,
-        kubectl("rollout", "restart", f"deployment/{name}", "-n", namespace),
+        restart("deployment", name, namespace),
         task("rollout", {"name": name, "namespace": namespace, "action": "restart"}),
         Action("restart", name),
     )
@@ -193,15 +194,15 @@ def _load_balancer(look: Look, cause: Cause) -> Fix | None:
 
 def _corefile(look: Look, cause: Cause) -> Fix:
     """Edited by people, and read by servers that start; of those that read none, nothing is known."""
-    namespace = ("-n", look.question.dns[0])
+    namespace = look.question.dns[0]
     names = [body["metadata"]["name"] for body in look.facts.all("corefiles")]
     servers = [
         body["metadata"]["name"]
         for body in look.facts.all("dns_deployments")
         if {("ConfigMap", name) for name in names} & {s[:2] for s in sources(body["spec"]["template"]["spec"])}
     ]
-    lines = [kubectl("edit", "configmap", name, *namespace) for name in names[:1]]
-    lines += [kubectl("rollout", "restart", f"deployment/{name}", *namespace) for name in servers]
+    lines = [kubectl("edit", "configmap", name, "-n", namespace) for name in names[:1]]
+    lines += [restart("deployment", name, namespace) for name in servers]
     return Fix(cause.why, " && ".join(lines))
 
 

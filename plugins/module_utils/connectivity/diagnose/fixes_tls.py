@@ -10,10 +10,11 @@ from __future__ import annotations
 import typing as t
 
 from .. import names
+from ..commands import piped, restart
 from ..facts import sources
 from ..look import Look
 from ..snapshot import family_of
-from .fix import Fix, kubectl, piped, task
+from .fix import Fix, task
 
 if t.TYPE_CHECKING:
     from .causes import Cause
@@ -41,7 +42,7 @@ def _restart(look: Look) -> str:
     if len(owners) != 1:
         return ""
     name = owners.pop().partition(" ")[2]
-    return f" && {kubectl('rollout', 'restart', f'deployment/{name}', '-n', look.question.namespace)}"
+    return f" && {restart('deployment', name, look.question.namespace)}"
 
 
 def _further(look: Look) -> dict[str, t.Any]:

@@ -11,13 +11,14 @@ import re
 import typing as t
 
 from .. import names
+from ..commands import kubectl, patch, piped, restart
 from ..facts import Body, sources
 from ..logs import paths
 from ..look import Look
 from ..ports import web_ports
 from ..snapshot import pod as typed
 from .components import instance_of
-from .fix import Fix, kubectl, patch, piped, task
+from .fix import Fix, task
 
 if t.TYPE_CHECKING:
     from .causes import Cause
@@ -53,8 +54,7 @@ def _template(look: Look, body: Body | None, text: str, spec: t.Any) -> Fix | No
 
 def _restart(look: Look, body: Body | None) -> str:
     owner = _owner(body)
-    words = ("rollout", "restart", "/".join(owner), "-n", look.question.namespace) if owner else ()
-    return f" && {kubectl(*words)}" if owner else ""
+    return f" && {restart(*owner, look.question.namespace)}" if owner else ""
 
 
 def _container(body: Body | None, cause: Cause) -> Body | None:
@@ -165,13 +165,22 @@ def _image(look: Look, cause: Cause, owner: tuple[str, str], container: Body) ->
     """Back to the template before, where there is one; else another image."""
     if "image" not in cause.evidence:
         return None
+    back = _undone(look, owner, cause.why)
+    if back:
+        return back
     namespace, (kind, name) = look.question.namespace, owner
-    if kind == "deployment" and _has_revisions(look, name):
-        undo = kubectl("rollout", "undo", f"{kind}/{name}", "-n", namespace)
-        return Fix(cause.why, undo, task("rollout", {"name": name, "namespace": namespace, "action": "undo"}))
     image = {"name": name, "namespace": namespace, "container": container["name"], "image": "IMAGE"}
     line = kubectl("set", "image", f"{kind}/{name}", f"{container['name']}=IMAGE", "-n", namespace)
     return Fix(cause.why, line, task("deployment", image) if kind == "deployment" else "")
+
+
+def _undone(look: Look, owner: tuple[str, str], text: str) -> Fix | None:
+    """Back to the template before, of a Deployment that had one."""
+    namespace, (kind, name) = look.question.namespace, owner
+    if kind != "deployment" or not _has_revisions(look, name):
+        return None
+    undo = kubectl("rollout", "undo", f"{kind}/{name}", "-n", namespace)
+    return Fix(text, undo, task("rollout", {"name": name, "namespace": namespace, "action": "undo"}))
 
 
 def _has_revisions(look: Look, name: str) -> bool:
@@ -205,11 +214,8 @@ def _limits(look: Look, cause: Cause, owner: tuple[str, str], container: Body) -
 
 def _edited(look: Look, cause: Cause, owner: tuple[str, str]) -> Fix:
     """What only people can know."""
-    if owner[0] == "deployment" and _has_revisions(look, owner[1]):
-        options = {"name": owner[1], "namespace": look.question.namespace, "action": "undo"}
-        undo = kubectl("rollout", "undo", "/".join(owner), "-n", look.question.namespace)
-        return Fix(f"go back to the template before; {cause.why}", undo, task("rollout", options))
-    return Fix(cause.why, kubectl("edit", "/".join(owner), "-n", look.question.namespace))
+    edit = kubectl("edit", "/".join(owner), "-n", look.question.namespace)
+    return _undone(look, owner, f"go back to the template before; {cause.why}") or Fix(cause.why, edit)
 
 
 def _ready(look: Look, cause: Cause) -> Fix | None:
