@@ -266,9 +266,8 @@ def test_an_idle_connection_that_the_server_closes_costs_nothing() -> None:
     with serving(once) as server:
         meter = agent.Meter(work(server.server_port, clients=["keep_alive"], rate=40))
         assert meter.warm()
-        before = server.connections
         figures = measured(meter).all
-        assert server.connections - before >= 15  # of 20: warming up may have left some that are not closed yet
+        assert server.connections >= 21  # one for each request, and one for warming up
     assert (figures.sent, figures.lost) == (20, 0)
 
 

@@ -248,6 +248,19 @@ def asked(tls: Tls, servers: t.Sequence[Pod], folder: Path, stored: Stored | Non
     return Look(to_ask, seen, seen, now, plan=planned, observations=observations, stored=stored, **more)
 
 
+def shown_outside(look: Look, purpose: str, other: Look) -> Look:
+    """The look, with the outside asked too, who is shown what the first client inside was shown in the other one."""
+    here = Vantage("demo", "", "outside")
+    inside = next(p for p in look.plan.probes if p.purpose == "cluster_ip" and p.task["type"] == "https")
+    beyond = replace(inside, purpose=purpose, vantage=here)
+    seen = {(here, "control"): Observation("ok"), (here, beyond.id): other.observations[inside.vantage, inside.id]}
+    return replace(
+        look,
+        plan=replace(look.plan, probes=(*look.plan.probes, beyond), outside=here),
+        observations={**look.observations, **seen},
+    )
+
+
 def run(tasks: list[dict[str, t.Any]], ports: dict[str, int], to_ask: t.Any) -> dict[str, Observation]:
     """What one client sees: addresses of pods are those of the servers, all others that of the first."""
     first = next(iter(ports.values()))
@@ -461,15 +474,7 @@ def test_what_only_clients_outside_are_shown_is_not_held_against_the_pods(
     served = {"good": GOOD, "unknown": make(by=OTHER_ROOT), "soon": make(by=ROOT, begin=-88 * DAY, end=2 * DAY)}
     of = asked(TRUST, [Pod(served[outside])], tmp_path)
     near = asked(TRUST, [Pod(served[inside])], tmp_path) if inside else None
-    here = Vantage("demo", "", "outside")
-    first = next(p for p in of.plan.probes if p.purpose == "cluster_ip" and p.task["type"] == "https")
-    beyond = replace(first, purpose="outside_node_port", vantage=here)
-    seen = {(here, "control"): Observation("ok"), (here, beyond.id): of.observations[first.vantage, first.id]}
-    look = replace(
-        of,
-        plan=replace(of.plan, probes=(*of.plan.probes, beyond), outside=here),
-        observations={**(near.observations if near else {}), **seen},
-    )
+    look = shown_outside(replace(of, observations=near.observations if near else {}), "outside_node_port", of)
     assert {finding.id for finding in bad(checks.judge(look))} & {"TL-06", "TL-10"} == expected
 
 
@@ -534,15 +539,7 @@ def test_what_pods_would_serve_is_judged_while_none_is_ready(tmp_path: Path) -> 
 def test_a_load_balancer_may_end_tls_with_a_certificate_of_its_own(tmp_path: Path) -> None:
     stored = Stored("Secret demo/tls", fingerprint(GOOD))
     look, other = asked(TRUST, [Pod(GOOD)], tmp_path, stored), asked(TRUST, [Pod(TWIN)], tmp_path)
-    here = Vantage("demo", "", "outside")
-    inside = next(p for p in look.plan.probes if p.purpose == "cluster_ip" and p.task["type"] == "https")
-    beyond = replace(inside, purpose="outside_balancer", vantage=here)
-    seen = {(here, "control"): Observation("ok"), (here, beyond.id): other.observations[inside.vantage, inside.id]}
-    look = replace(
-        look,
-        plan=replace(look.plan, probes=(*look.plan.probes, beyond), outside=here),
-        observations={**look.observations, **seen},
-    )
+    look = shown_outside(look, "outside_balancer", other)
     assert [finding.status for finding in checks.judge(look) if finding.id == "TL-13"] == [PASS]
     assert not bad(checks.judge(look))
 
